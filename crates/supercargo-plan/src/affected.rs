@@ -1,0 +1,335 @@
+//! Two sides of a comparison to the members that differ, each with every reason.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::facts::workspace::{DependencyKind, Level};
+use crate::fingerprint::{Component, Components, Side, Value};
+use crate::graph::{Edges, Key};
+
+/// What kind of thing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CauseKind {
+    /// A file.
+    File,
+    /// A path that nobody owns and no rule names.
+    Unowned,
+    /// A part of a manifest.
+    Manifest,
+    /// A setting of the workspace.
+    Setting,
+    /// A package that resolves to something else, or whose checksum moved.
+    Package,
+    /// A member that was not there.
+    Member,
+    /// Something out of the repository, which cannot be compared.
+    Beyond,
+    /// The base could not be read.
+    Base,
+}
+
+impl CauseKind {
+    /// The word for it in data.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Unowned => "unowned",
+            Self::Manifest => "manifest",
+            Self::Setting => "setting",
+            Self::Package => "package",
+            Self::Member => "member",
+            Self::Beyond => "beyond",
+            Self::Base => "base",
+        }
+    }
+}
+
+/// One thing that changed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cause {
+    /// What kind of thing.
+    pub kind: CauseKind,
+    /// Its path, key or name.
+    pub what: String,
+    /// How it changed.
+    pub change: String,
+    /// What it can change.
+    pub level: Level,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            CauseKind::File => write!(f, "{} ({})", self.what, self.change),
+            CauseKind::Package => write!(f, "{} {}", self.what, self.change),
+            CauseKind::Beyond | CauseKind::Base => write!(f, "{}: {}", self.what, self.change),
+            kind => write!(f, "{}: {} ({})", kind.word(), self.what, self.change),
+        }
+    }
+}
+
+/// A cause, and the way from where it is to the member.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reason<'a> {
+    /// How many dependencies lie between.
+    pub distance: usize,
+    /// What changed.
+    pub cause: Cause,
+    /// From the node that the cause belongs to, to the member; at least the member.
+    pub chain: Vec<Key<'a>>,
+}
+
+/// The answer.
+#[derive(Debug, Default)]
+pub struct Affected<'a> {
+    /// By node: what changed of its own.
+    causes: BTreeMap<Key<'a>, BTreeSet<Cause>>,
+    /// What changed for every member.
+    pub everyone: BTreeSet<Cause>,
+    /// The later side's edges.
+    graph: BTreeMap<Key<'a>, Edges<'a>>,
+    /// By node whose library or programs differ: how far from a cause.
+    build: BTreeMap<Key<'a>, usize>,
+}
+
+/// Whether a member is affected, and how far from the nearest cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Its library or programs differ.
+    pub build: bool,
+    /// Something that its tests or lints can see differs.
+    pub check: bool,
+    /// Dependencies between it and the nearest cause, when it is affected.
+    pub distance: Option<usize>,
+}
+
+/// Keeps of the unowned paths those that no side gives to anybody: one whose reader is known on either side is theirs.
+pub fn settle_unowned<'a>(base: &mut Side<'a>, head: &mut Side<'a>, in_base: &dyn Fn(&[u8]) -> bool, in_head: &dyn Fn(&[u8]) -> bool) {
+    let owned: BTreeSet<Vec<u8>> = {
+        let in_both = |path: &&[u8]| in_base(path) && in_head(path);
+        let base_only = base.unowned.keys().filter(|path| !head.unowned.contains_key(*path));
+        let head_only = head.unowned.keys().filter(|path| !base.unowned.contains_key(*path));
+        base_only.chain(head_only).map(|path| path.as_bytes()).filter(in_both).map(<[u8]>::to_vec).collect()
+    };
+    base.unowned.retain(|path, _| !owned.contains(path.as_bytes()));
+    head.unowned.retain(|path, _| !owned.contains(path.as_bytes()));
+}
+
+/// Compares the sides.
+#[must_use]
+pub fn compare<'a>(base: &Side<'a>, head: &Side<'a>) -> Affected<'a> {
+    let mut causes: BTreeMap<Key<'a>, BTreeSet<Cause>> = BTreeMap::new();
+    for (node, components) in &head.components {
+        let own = match base.components.get(node) {
+            Some(before) => {
+                let mut own = differences(before, components);
+                own.extend(moved(base.graph.get(node), head.graph.get(node)));
+                own
+            }
+            None if matches!(node, Key::Member(_)) => {
+                let what = node.to_string();
+                [Cause { kind: CauseKind::Member, what, change: "added".into(), level: Level::Build }].into()
+            }
+            // Who uses it has another edge, and that is the reason.
+            None => BTreeSet::new(),
+        };
+        if !own.is_empty() {
+            causes.insert(*node, own);
+        }
+    }
+    let mut everyone = differences(&base.everyone, &head.everyone);
+    let paths: BTreeSet<_> = base.unowned.keys().chain(head.unowned.keys()).collect();
+    for path in paths {
+        let (before, after) = (base.unowned.get(*path), head.unowned.get(*path));
+        if before != after {
+            let change = change(before.is_some(), after.is_some()).to_owned();
+            everyone.insert(Cause { kind: CauseKind::Unowned, what: path.to_string(), change, level: Level::Build });
+        }
+    }
+    Affected::spread(causes, everyone, head.graph.clone())
+}
+
+/// Everyone, because of one cause: for a base that cannot be read.
+#[must_use]
+pub fn all<'a>(head: &Side<'a>, why: &str) -> Affected<'a> {
+    let cause = Cause { kind: CauseKind::Base, what: "base".into(), change: why.to_owned(), level: Level::Build };
+    Affected::spread(BTreeMap::new(), [cause].into(), head.graph.clone())
+}
+
+fn change(before: bool, after: bool) -> &'static str {
+    match (before, after) {
+        (false, _) => "added",
+        (_, false) => "removed",
+        _ => "modified",
+    }
+}
+
+/// What differs between two sets of components.
+fn differences(before: &Components<'_>, after: &Components<'_>) -> BTreeSet<Cause> {
+    let keys: BTreeSet<&Component<'_>> = before.keys().chain(after.keys()).collect();
+    let differing = keys.into_iter().filter(|key| before.get(key) != after.get(key));
+    differing.map(|key| difference(key, before.get(key), after.get(key))).collect()
+}
+
+fn difference(key: &Component<'_>, before: Option<&(Level, Value<'_>)>, after: Option<&(Level, Value<'_>)>) -> Cause {
+    let level = before.into_iter().chain(after).map(|(level, _)| *level).min().unwrap_or(Level::Build);
+    let same_value = before.zip(after).is_some_and(|(before, after)| before.1 == after.1);
+    let change = if same_value { "now counts otherwise" } else { change(before.is_some(), after.is_some()) };
+    let (kind, what) = match key {
+        Component::File(path) => (CauseKind::File, path.to_string()),
+        Component::Manifest(key) => (CauseKind::Manifest, (*key).to_owned()),
+        Component::Setting(key) => (CauseKind::Setting, (*key).to_owned()),
+        Component::Checksum => (CauseKind::Package, "checksum".to_owned()),
+        Component::Beyond => {
+            let change = "lies out of the repository, so its changes cannot be seen".to_owned();
+            return Cause { kind: CauseKind::Beyond, what: "path dependency".to_owned(), change, level };
+        }
+    };
+    Cause { kind, what, change: change.to_owned(), level }
+}
+
+/// Edges that lead elsewhere, by the name of what they lead to.
+fn moved<'a>(before: Option<&Edges<'a>>, after: Option<&Edges<'a>>) -> BTreeSet<Cause> {
+    let empty = Edges::new();
+    let (before, after) = (before.unwrap_or(&empty), after.unwrap_or(&empty));
+    type Ends<'a> = BTreeMap<(String, Level), [Vec<Key<'a>>; 2]>;
+    let mut ends: Ends<'a> = BTreeMap::new();
+    for (n, (these, those)) in [(before, after), (after, before)].into_iter().enumerate() {
+        for (used, kind) in these.difference(those) {
+            let name = match used {
+                Key::Locked(id) => id.name.clone(),
+                other => other.to_string(),
+            };
+            let level = if *kind == DependencyKind::Dev { Level::Check } else { Level::Build };
+            ends.entry((name, level)).or_default()[n].push(*used);
+        }
+    }
+    ends.into_iter()
+        .map(|((what, level), [old, new])| Cause { kind: CauseKind::Package, what, change: journey(&old, &new), level })
+        .collect()
+}
+
+/// `1.0.10 -> 1.0.11`.
+fn journey(old: &[Key<'_>], new: &[Key<'_>]) -> String {
+    let version = |key: &Key<'_>| match key {
+        Key::Locked(id) => id.version.clone(),
+        _ => "path".to_owned(),
+    };
+    let source = |key: &Key<'_>| match key {
+        Key::Locked(id) => format!("{} from {}", id.version, id.source.as_deref().unwrap_or("a path")),
+        _ => "path".to_owned(),
+    };
+    let list = |keys: &[Key<'_>], show: &dyn Fn(&Key<'_>) -> String| match keys {
+        [] => "none".to_owned(),
+        keys => keys.iter().map(show).collect::<Vec<_>>().join(", "),
+    };
+    match (list(old, &version), list(new, &version)) {
+        (old_shown, new_shown) if old_shown == new_shown => format!("{} -> {}", list(old, &source), list(new, &source)),
+        (old, new) => format!("{old} -> {new}"),
+    }
+}
+
+impl<'a> Affected<'a> {
+    /// Carries the causes along the edges.
+    fn spread(causes: BTreeMap<Key<'a>, BTreeSet<Cause>>, everyone: BTreeSet<Cause>, graph: BTreeMap<Key<'a>, Edges<'a>>) -> Self {
+        let builds = |causes: &BTreeSet<Cause>| causes.iter().any(|cause| cause.level == Level::Build);
+        let mut users: BTreeMap<Key<'a>, Vec<Key<'a>>> = BTreeMap::new();
+        for (node, edges) in &graph {
+            for (used, _) in edges.iter().filter(|(_, kind)| *kind == DependencyKind::Build) {
+                users.entry(*used).or_default().push(*node);
+            }
+        }
+        let seeds = graph.keys().filter(|node| {
+            causes.get(*node).is_some_and(builds) || (matches!(node, Key::Member(_)) && builds(&everyone))
+        });
+        let mut build: BTreeMap<Key<'a>, usize> = seeds.map(|node| (*node, 0)).collect();
+        let mut wave: Vec<Key<'a>> = build.keys().copied().collect();
+        let mut distance = 0;
+        while !wave.is_empty() {
+            distance += 1;
+            let next = wave.iter().filter_map(|node| users.get(node)).flatten().copied().collect::<BTreeSet<_>>();
+            wave = next.into_iter().filter(|user| !build.contains_key(user)).collect();
+            build.extend(wave.iter().map(|user| (*user, distance)));
+        }
+        Self { causes, everyone, graph, build }
+    }
+
+    /// The verdict on a member.
+    #[must_use]
+    pub fn verdict(&self, member: &Key<'a>) -> Verdict {
+        let build = self.build.get(member).copied();
+        let own = (self.causes.contains_key(member) || !self.everyone.is_empty()).then_some(0);
+        let dev = self.edges(member).filter(|(_, kind)| *kind == DependencyKind::Dev);
+        let dev = dev.filter_map(|(used, _)| self.build.get(used)).min().map(|distance| distance + 1);
+        let distance = [build, own, dev].into_iter().flatten().min();
+        Verdict { build: build.is_some(), check: distance.is_some(), distance }
+    }
+
+    fn edges(&self, node: &Key<'a>) -> impl Iterator<Item = &(Key<'a>, DependencyKind)> {
+        self.graph.get(node).into_iter().flatten()
+    }
+
+    /// The edges between nodes of which both are affected at `level`: (user, used, kind).
+    pub fn affected_edges(&self) -> impl Iterator<Item = (Key<'a>, Key<'a>, DependencyKind)> + '_ {
+        self.graph.iter().flat_map(|(user, edges)| edges.iter().map(|(used, kind)| (*user, *used, *kind))).filter(
+            |(user, used, kind)| {
+                let user = *kind == DependencyKind::Dev || self.build.contains_key(user);
+                user && self.build.contains_key(used)
+            },
+        )
+    }
+
+    /// What changed of a node's own.
+    pub fn causes_of(&self, node: &Key<'a>) -> impl Iterator<Item = &Cause> {
+        self.causes.get(node).into_iter().flatten()
+    }
+
+    /// The nodes that something of their own changed for.
+    pub fn origins(&self) -> impl Iterator<Item = (&Key<'a>, &BTreeSet<Cause>)> {
+        self.causes.iter()
+    }
+
+    /// Every reason why `member` is affected at `level`, the nearest first, each by the shortest way.
+    #[must_use]
+    pub fn reasons(&self, member: Key<'a>, level: Level) -> Vec<Reason<'a>> {
+        let counts = |cause: &&Cause, own: bool| cause.level == Level::Build || (own && level == Level::Check);
+        let mut reasons: Vec<Reason<'a>> = self
+            .everyone
+            .iter()
+            .filter(|cause| counts(cause, true))
+            .map(|cause| Reason { distance: 0, cause: cause.clone(), chain: vec![member] })
+            .collect();
+        for chain in self.dependencies(member, level) {
+            let Some(node) = chain.first() else { continue };
+            for cause in self.causes_of(node).filter(|cause| counts(cause, chain.len() == 1)) {
+                let mut cause = cause.clone();
+                if let (Key::Locked(_), "checksum") = (node, cause.what.as_str()) {
+                    cause.what = format!("{node} checksum");
+                }
+                reasons.push(Reason { distance: chain.len() - 1, cause, chain: chain.clone() });
+            }
+        }
+        reasons.sort();
+        reasons
+    }
+
+    /// The member, and everything that it depends on at `level`: each with the shortest way from there to the member.
+    #[must_use]
+    pub fn dependencies(&self, member: Key<'a>, level: Level) -> Vec<Vec<Key<'a>>> {
+        let mut seen: BTreeSet<Key<'a>> = [member].into();
+        let mut chains = vec![vec![member]];
+        let mut next = 0;
+        while let Some(chain) = chains.get(next).cloned() {
+            next += 1;
+            let Some(node) = chain.first() else { continue };
+            let wanted = |kind: DependencyKind| kind == DependencyKind::Build || (chain.len() == 1 && level == Level::Check);
+            for (used, _) in self.edges(node).filter(|(_, kind)| wanted(*kind)) {
+                if seen.insert(*used) {
+                    chains.push([&[*used], chain.as_slice()].concat());
+                }
+            }
+        }
+        chains
+    }
+}

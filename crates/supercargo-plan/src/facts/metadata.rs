@@ -1,0 +1,253 @@
+//! `cargo metadata --no-deps`, and what it leaves out of the manifests, to the workspace.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use supercargo_artifact::digest::{Digest, Hasher};
+
+use super::path::RepoPath;
+use super::tree::{Mode, Tree};
+use super::workspace::{
+    Dependency, DependencyKind, Level, ManifestPart, MemberName, Package, Place, Scope, Setting, Target, TargetKind, Workspace,
+};
+use super::{manifest, outside, policy};
+
+/// How the absolute paths in cargo's answer lead back into the repository.
+pub struct Origin<'a> {
+    /// The absolute folder that stands for the repository's top.
+    pub top: &'a str,
+}
+
+impl Origin<'_> {
+    /// Where an absolute path lies.
+    #[must_use]
+    pub fn place(&self, absolute: &str) -> Place {
+        match absolute.strip_prefix(self.top) {
+            Some("") => Place::Inside(RepoPath::default()),
+            Some(rest) if rest.starts_with('/') => Place::Inside(RepoPath::from(&rest[1..])),
+            _ => Place::Beyond(self.seen_from_top(absolute)),
+        }
+    }
+
+    fn seen_from_top(&self, absolute: &str) -> String {
+        let top: Vec<&str> = self.top.split('/').collect();
+        let path: Vec<&str> = absolute.split('/').collect();
+        let common = top.iter().zip(&path).take_while(|(a, b)| a == b).count();
+        let mut seen = vec![".."; top.len() - common];
+        seen.extend(&path[common..]);
+        seen.join("/")
+    }
+}
+
+/// Manifests and settings files by path: what [`parse`] needs beside metadata.
+pub type Texts = BTreeMap<RepoPath, Vec<u8>>;
+
+/// Parses `cargo metadata --no-deps`, and from `texts` what that leaves out.
+///
+/// # Errors
+/// One sentence: what could not be understood.
+pub fn parse(metadata: &[u8], texts: &Texts, origin: &Origin<'_>) -> Result<Workspace, String> {
+    let metadata: Value = serde_json::from_slice(metadata).map_err(|error| format!("cargo's metadata: {error}"))?;
+    let Place::Inside(root) = origin.place(metadata["workspace_root"].as_str().unwrap_or_default()) else {
+        return Err("the workspace's root is not in this repository".to_owned());
+    };
+    let table = |folder: &RepoPath| -> Result<Value, String> {
+        let path = folder.join(b"Cargo.toml").unwrap_or_default();
+        texts.get(&path).map_or(Ok(Value::Null), |text| manifest::parse(text).map_err(|error| format!("{path}: {error}")))
+    };
+    let root_table = table(&root)?;
+    let mut packages = BTreeMap::new();
+    for listed in metadata["packages"].as_array().into_iter().flatten() {
+        let mut package = member(listed, origin)?;
+        let unlisted = manifest::unlisted(&table(&package.folder)?, &root_table);
+        let parts = unlisted.into_iter().map(|(key, value)| ManifestPart { key, value, level: Level::Build });
+        package.manifest.extend(parts);
+        packages.insert(package.folder.clone(), package);
+    }
+    let mut settings = manifest::root_settings(&root_table);
+    let patch_place = |(name, path): (String, String)| {
+        let place = root.join(path.as_bytes()).filter(|_| !path.starts_with('/'));
+        (name, place.map_or(Place::Beyond(path), Place::Inside))
+    };
+    let mut patches: Vec<_> = manifest::patch_paths(&root_table["patch"]).into_iter().map(patch_place).collect();
+    for (path, text) in texts {
+        if let Some((level, folder)) = governs(path) {
+            let scope = if root.below(&folder).is_some() { Scope::Everyone } else { Scope::Below(folder) };
+            if is_cargo_config(path) && scope == Scope::Everyone {
+                let config = manifest::parse(text).unwrap_or_default();
+                settings.extend(manifest::patch_settings(&config["patch"]));
+                patches.extend(manifest::patch_paths(&config["patch"]).into_iter().map(patch_place));
+            }
+            let value = manifest::settled(text);
+            settings.push(Setting { key: path.to_string(), value, level, scope, path: Some(path.clone()) });
+        }
+    }
+    outside::add(&mut packages, &patches, &table)?;
+    let policy = metadata["metadata"][policy::TABLE].clone();
+    Ok(Workspace { root, packages: packages.into_values().collect(), settings, patches, policy })
+}
+
+/// The folder, and what, that the file at `path` governs when it is a settings file.
+#[must_use]
+pub fn governs(path: &RepoPath) -> Option<(Level, RepoPath)> {
+    let folder = path.parent();
+    match path.name() {
+        b"rust-toolchain" | b"rust-toolchain.toml" => Some((Level::Build, folder)),
+        b"config" | b"config.toml" if folder.name() == b".cargo" => Some((Level::Build, folder.parent())),
+        b"nextest.toml" if folder.name() == b".config" => Some((Level::Check, folder.parent())),
+        b"clippy.toml" | b".clippy.toml" | b"rustfmt.toml" | b".rustfmt.toml" | b"deny.toml" => {
+            Some((Level::Check, folder))
+        }
+        _ => None,
+    }
+}
+
+fn is_cargo_config(path: &RepoPath) -> bool {
+    path.parent().name() == b".cargo"
+}
+
+/// A member, from its entry in metadata.
+fn member(listed: &Value, origin: &Origin<'_>) -> Result<Package, String> {
+    let typed: cargo_metadata::Package =
+        serde_json::from_value(listed.clone()).map_err(|error| format!("cargo's metadata: {error}"))?;
+    let place = |absolute: &str| match origin.place(absolute) {
+        Place::Inside(path) => path,
+        Place::Beyond(path) => RepoPath::from(path.as_str()),
+    };
+    let targets = typed.targets.iter().map(|target| Target {
+        kind: if target.is_custom_build() {
+            TargetKind::BuildScript
+        } else if target.is_test() || target.is_bench() || target.is_example() {
+            TargetKind::Check
+        } else {
+            TargetKind::Product
+        },
+        source: place(target.src_path.as_str()),
+    });
+    let dependencies = typed.dependencies.iter().map(|dependency| Dependency {
+        name: dependency.name.clone(),
+        requirement: dependency.req.to_string(),
+        kind: match dependency.kind {
+            cargo_metadata::DependencyKind::Development => DependencyKind::Dev,
+            _ => DependencyKind::Build,
+        },
+        place: dependency.path.as_ref().map(|path| origin.place(path.as_str())),
+    });
+    Ok(Package {
+        name: MemberName::from(typed.name.as_str()),
+        version: typed.version.to_string(),
+        folder: place(typed.manifest_path.as_str()).parent(),
+        member: true,
+        manifest: parts(listed, origin),
+        targets: targets.collect(),
+        dependencies: dependencies.collect(),
+        policy: listed["metadata"][policy::TABLE].clone(),
+    })
+}
+
+/// The parts of a member's resolved manifest.
+fn parts(listed: &Value, origin: &Origin<'_>) -> Vec<ManifestPart> {
+    let mut parts: BTreeMap<(String, Level), Vec<String>> = BTreeMap::new();
+    let mut add = |key: String, level, value: &Value| {
+        parts.entry((key, level)).or_default().push(manifest::canonical(&relative(value, origin)));
+    };
+    for (key, value) in listed.as_object().into_iter().flatten() {
+        match key.as_str() {
+            "id" | "name" | "source" | "manifest_path" => {}
+            "dependencies" => {
+                for item in value.as_array().into_iter().flatten() {
+                    let (table, level) = match item["kind"].as_str() {
+                        Some("dev") => ("dev-dependencies", Level::Check),
+                        Some("build") => ("build-dependencies", Level::Build),
+                        _ => ("dependencies", Level::Build),
+                    };
+                    let name = item["rename"].as_str().or(item["name"].as_str()).unwrap_or_default();
+                    add(format!("{table}.{name}"), level, item);
+                }
+            }
+            "targets" => {
+                for item in value.as_array().into_iter().flatten() {
+                    let kind = item["kind"][0].as_str().unwrap_or_default();
+                    let level = if matches!(kind, "test" | "bench" | "example") { Level::Check } else { Level::Build };
+                    add(format!("{kind}.{}", item["name"].as_str().unwrap_or_default()), level, item);
+                }
+            }
+            // Found, not written, where it has one of these names; a README is nobody's unless a source includes it.
+            "readme" if matches!(value.as_str(), Some("README.md" | "README.txt" | "README")) => {}
+            "publish" | "categories" | "keywords" | "documentation" => add(key.clone(), Level::Check, value),
+            _ if *value == Value::Null => {}
+            _ => add(key.clone(), Level::Build, value),
+        }
+    }
+    parts
+        .into_iter()
+        .map(|((key, level), mut values)| {
+            values.sort();
+            ManifestPart { key, value: values.join(";"), level }
+        })
+        .collect()
+}
+
+/// A value with the repository's own absolute paths made relative, and lists of features in one order.
+fn relative(value: &Value, origin: &Origin<'_>) -> Value {
+    match value {
+        Value::String(text) if text.starts_with('/') => match origin.place(text) {
+            Place::Inside(path) => path.to_string().into(),
+            Place::Beyond(path) => path.into(),
+        },
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, value)| {
+                let mut value = relative(value, origin);
+                if let (Some(items), true) = (value.as_array_mut(), key != "authors") {
+                    items.sort_by_key(manifest::canonical);
+                }
+                (key.clone(), value)
+            })
+            .collect(),
+        Value::Array(items) => items.iter().map(|item| relative(item, origin)).collect(),
+        other => other.clone(),
+    }
+}
+
+/// Files whose content [`parse`] needs.
+#[must_use]
+pub fn is_read(path: &RepoPath) -> bool {
+    path.name() == b"Cargo.toml" || governs(path).is_some()
+}
+
+/// Files whose presence makes a target, so that cargo must find them where it reads manifests.
+#[must_use]
+pub fn makes_target(path: &RepoPath) -> bool {
+    if !path.name().ends_with(b".rs") {
+        return false;
+    }
+    let folder = path.parent();
+    let (near, far) = (folder.name().to_vec(), folder.parent());
+    let holds_programs = |name: &[u8]| matches!(name, b"bin" | b"tests" | b"examples" | b"benches");
+    match path.name() {
+        b"build.rs" | b"lib.rs" => true,
+        b"main.rs" => near == b"src" || holds_programs(far.name()),
+        _ => holds_programs(&near),
+    }
+}
+
+/// What `parse` would see of `tree`, as one digest: equal digests, equal workspaces. None where something that it may
+/// read has no name yet.
+#[must_use]
+pub fn key(tree: &Tree, root: &RepoPath) -> Option<Digest> {
+    let mut hasher = Hasher::new(concat!("supercargo workspace ", env!("CARGO_PKG_VERSION"), " 1"));
+    hasher.field(root.as_bytes());
+    for (path, entry) in tree.iter() {
+        let read = is_read(path) || entry.mode == Mode::Repository || entry.mode == Mode::Link;
+        if read && entry.id.is_zero() {
+            return None;
+        }
+        if read {
+            hasher.field(path.as_bytes()).field(&[entry.mode as u8]).field(entry.id.as_bytes());
+        } else if makes_target(path) {
+            hasher.field(path.as_bytes());
+        }
+    }
+    Some(hasher.finish())
+}

@@ -1,0 +1,169 @@
+//! What the team decided: `[workspace.metadata.supercargo]` and `[package.metadata.supercargo]`.
+
+use std::fmt;
+
+use globset::{GlobBuilder, GlobMatcher};
+use serde_json::Value;
+
+use super::path::RepoPath;
+use super::workspace::{MemberName, Workspace};
+use crate::problem::{Problem, nearest};
+
+/// The table's name under `metadata`.
+pub const TABLE: &str = "supercargo";
+
+const WORKSPACE_KEYS: [&str; 2] = ["base", "rule"];
+const RULE_KEYS: [&str; 2] = ["paths", "affects"];
+
+/// The policy, checked.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// What to compare with when nothing is asked.
+    pub base: Option<String>,
+    /// Whom paths affect that no source names: the first rule that matches decides.
+    pub rules: Vec<Rule>,
+}
+
+/// One `[[workspace.metadata.supercargo.rule]]`.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// The globs, as written: `*` stays within a folder, `**` crosses folders.
+    pub paths: Vec<String>,
+    /// Whom a path that matches affects.
+    pub affects: Affects,
+    globs: Vec<GlobMatcher>,
+}
+
+/// Whom a rule says that a path affects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Affects {
+    /// Every member.
+    All,
+    /// These, and who depends on them; nobody where there are none.
+    Members(Vec<MemberName>),
+}
+
+impl Rule {
+    /// Whether the rule speaks of `path`.
+    #[must_use]
+    pub fn matches(&self, path: &RepoPath) -> bool {
+        let path = String::from_utf8_lossy(path.as_bytes());
+        self.globs.iter().any(|glob| glob.is_match(path.as_ref()))
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "paths = {:?}, affects = ", self.paths)?;
+        match &self.affects {
+            Affects::All => write!(f, "\"all\""),
+            Affects::Members(names) => write!(f, "{:?}", names.iter().map(MemberName::as_str).collect::<Vec<_>>()),
+        }
+    }
+}
+
+/// Parses the policy of `workspace`: what of it can be understood, and every fault.
+#[must_use]
+pub fn parse(workspace: &Workspace) -> (Policy, Vec<String>) {
+    let mut faults = Faults::default();
+    let table = format!("workspace.metadata.{TABLE}");
+    faults.keys(&table, &workspace.policy, &WORKSPACE_KEYS);
+    let base = match &workspace.policy["base"] {
+        Value::Null => None,
+        Value::String(base) if !base.is_empty() => Some(base.clone()),
+        other => faults.add(format!("{table}.base: expected a branch, tag or commit, found {other}")),
+    };
+    let rules = match &workspace.policy["rule"] {
+        Value::Null => Vec::new(),
+        Value::Array(rules) => {
+            rules.iter().enumerate().filter_map(|(n, rule)| faults.rule(&format!("{table}.rule[{n}]"), rule, workspace)).collect()
+        }
+        other => faults.add(format!("{table}.rule: expected an array of tables, found {other}")).unwrap_or_default(),
+    };
+    for member in workspace.members() {
+        faults.keys(&format!("package.metadata.{TABLE} of {}", member.name), &member.policy, &[]);
+    }
+    (Policy { base, rules }, faults.0)
+}
+
+/// Refuses a policy with faults: all are told at once.
+///
+/// # Errors
+/// When there are any.
+pub fn refuse(faults: &[String], workspace: &Workspace) -> Result<(), Problem> {
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let manifest = workspace.root.join(b"Cargo.toml").unwrap_or_default();
+    Err(Problem::mend(format!("the policy has faults:\n  {}", faults.join("\n  ")), format!("$EDITOR {manifest}")))
+}
+
+/// What is wrong, collected.
+#[derive(Default)]
+struct Faults(Vec<String>);
+
+impl Faults {
+    fn add<T>(&mut self, fault: String) -> Option<T> {
+        self.0.push(fault);
+        None
+    }
+
+    /// Refuses keys that nobody knows.
+    fn keys(&mut self, at: &str, table: &Value, known: &[&str]) {
+        let Some(table) = table.as_object() else {
+            if !table.is_null() {
+                self.0.push(format!("{at}: expected a table, found {table}"));
+            }
+            return;
+        };
+        for key in table.keys().filter(|key| !known.contains(&key.as_str())) {
+            let hint = match nearest(key, known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if known.is_empty() => "there are none".to_owned(),
+                None => format!("there are: {}", known.join(", ")),
+            };
+            self.0.push(format!("{at}: unknown key `{key}`; {hint}"));
+        }
+    }
+
+    fn rule(&mut self, at: &str, rule: &Value, workspace: &Workspace) -> Option<Rule> {
+        self.keys(at, rule, &RULE_KEYS);
+        let paths = self.strings(&format!("{at}.paths"), &rule["paths"], "globs");
+        if paths.as_ref().is_some_and(Vec::is_empty) {
+            self.0.push(format!("{at}.paths: expected at least one glob"));
+        }
+        let mut globs = Vec::new();
+        for path in paths.iter().flatten() {
+            match GlobBuilder::new(path).literal_separator(true).build() {
+                Ok(glob) => globs.push(glob.compile_matcher()),
+                Err(error) => self.0.push(format!("{at}.paths: {error}")),
+            }
+        }
+        let affects = match &rule["affects"] {
+            Value::String(all) if all == "all" => Affects::All,
+            names => {
+                let names = self.strings(&format!("{at}.affects"), names, "member names, or \"all\"")?;
+                Affects::Members(names.iter().filter_map(|name| self.member(at, name, workspace)).collect())
+            }
+        };
+        Some(Rule { paths: paths?, affects, globs })
+    }
+
+    fn member(&mut self, at: &str, name: &str, workspace: &Workspace) -> Option<MemberName> {
+        if let Some(member) = workspace.members().find(|member| member.name.as_str() == name) {
+            return Some(member.name.clone());
+        }
+        let near = nearest(name, workspace.members().map(|member| member.name.as_str()));
+        let hint = near.map_or_else(|| "no member is called so".to_owned(), |near| format!("did you mean `{near}`?"));
+        self.add(format!("{at}.affects: unknown member `{name}`; {hint}"))
+    }
+
+    fn strings(&mut self, at: &str, value: &Value, of: &str) -> Option<Vec<String>> {
+        let strings = value.as_array().and_then(|items| items.iter().map(|item| item.as_str().map(str::to_owned)).collect());
+        if strings.is_none() {
+            let found = if value.is_null() { "nothing".to_owned() } else { value.to_string() };
+            self.0.push(format!("{at}: expected {of}, found {found}"));
+        }
+        strings
+    }
+}

@@ -1,0 +1,284 @@
+//! What git says is there: path, mode and object id of every file of one state of the repository.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::path::RepoPath;
+
+/// The id under which git keeps (or would keep) a file's content: SHA-1 or SHA-256, as the repository has it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectId {
+    bytes: [u8; 32],
+    len: u8,
+}
+
+impl ObjectId {
+    /// Reads 40 or 64 hexadecimal digits.
+    #[must_use]
+    pub fn parse(hex: &[u8]) -> Option<Self> {
+        let digit = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
+            *byte = digit(pair[0])? * 16 + digit(pair[1])?;
+        }
+        matches!(hex.len(), 40 | 64).then(|| Self { bytes, len: u8::try_from(hex.len() / 2).unwrap_or(32) })
+    }
+
+    /// The raw bytes, 20 or 32.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+
+    /// Whether this is git's «no object»: absent, or in the working tree and not hashed yet.
+    #[must_use]
+    pub fn is_zero(&self) -> bool {
+        self.bytes == [0; 32]
+    }
+}
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl Serialize for ObjectId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ObjectId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(text.as_bytes()).ok_or_else(|| serde::de::Error::custom("not an object id"))
+    }
+}
+
+/// What a tree entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    /// A file (100644).
+    File,
+    /// A file that may be run (100755).
+    Program,
+    /// A symbolic link (120000): the content is its target.
+    Link,
+    /// A submodule (160000), or an untracked repository: the id is a commit.
+    Repository,
+}
+
+impl Mode {
+    fn parse(octal: &[u8]) -> Option<Self> {
+        match octal {
+            b"100644" | b"100664" => Some(Self::File),
+            b"100755" => Some(Self::Program),
+            b"120000" => Some(Self::Link),
+            b"160000" => Some(Self::Repository),
+            _ => None,
+        }
+    }
+}
+
+/// One file: its mode and the id of its content. A zero id is content that git cannot name (a submodule with changes
+/// inside, an untracked repository) and equals nothing that is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is.
+    pub mode: Mode,
+    /// The id of its content.
+    pub id: ObjectId,
+}
+
+/// Every file of one state of the repository, by path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tree {
+    entries: BTreeMap<RepoPath, Entry>,
+}
+
+impl Tree {
+    /// The entry at `path`.
+    #[must_use]
+    pub fn get(&self, path: &[u8]) -> Option<&Entry> {
+        self.entries.get(path)
+    }
+
+    /// The entry at `path`, with the tree's own copy of the path.
+    #[must_use]
+    pub fn find(&self, path: &[u8]) -> Option<(&RepoPath, &Entry)> {
+        self.entries.get_key_value(path)
+    }
+
+    /// All entries in the order of their paths' bytes.
+    pub fn iter(&self) -> impl Iterator<Item = (&RepoPath, &Entry)> {
+        self.entries.iter()
+    }
+
+    /// The entries below `folder`, and the one at it.
+    pub fn below<'a, 'f>(&'a self, folder: &'f RepoPath) -> impl Iterator<Item = (&'a RepoPath, &'a Entry)> + use<'a, 'f> {
+        // Siblings such as `a-b` sort between `a` and `a/x`, so the walk starts at `a/`.
+        let start: Vec<u8> = if folder.is_top() { Vec::new() } else { [folder.as_bytes(), b"/"].concat() };
+        let at = self.entries.get_key_value(folder.as_bytes());
+        let inside = self.entries.range::<[u8], _>((std::ops::Bound::Included(start.as_slice()), std::ops::Bound::Unbounded));
+        at.into_iter().chain(inside.take_while(|(path, _)| path.below(folder).is_some()))
+    }
+
+    /// Whether `folder` holds at least one file.
+    #[must_use]
+    pub fn has_folder(&self, folder: &RepoPath) -> bool {
+        self.below(folder).any(|(path, _)| path != folder)
+    }
+
+    /// Puts `entry` at `path`.
+    pub fn insert(&mut self, path: RepoPath, entry: Entry) {
+        self.entries.insert(path, entry);
+    }
+
+    /// Leaves out what lies below `folder`.
+    pub fn leave_out(&mut self, folder: &RepoPath) {
+        self.entries.retain(|path, _| path.below(folder).is_none());
+    }
+
+    /// This tree as it is after `changes`.
+    #[must_use]
+    pub fn after(&self, changes: &[Change]) -> Self {
+        let mut tree = self.clone();
+        for change in changes {
+            match change.after {
+                Some(entry) => tree.entries.insert(change.path.clone(), entry),
+                None => tree.entries.remove(&change.path),
+            };
+        }
+        tree
+    }
+}
+
+impl FromIterator<(RepoPath, Entry)> for Tree {
+    fn from_iter<I: IntoIterator<Item = (RepoPath, Entry)>>(entries: I) -> Self {
+        Self { entries: entries.into_iter().collect() }
+    }
+}
+
+/// One path that differs between two states; an absent side is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Where.
+    pub path: RepoPath,
+    /// The entry in the earlier state.
+    pub before: Option<Entry>,
+    /// The entry in the later state; its id is zero where git has not hashed the working tree's file.
+    pub after: Option<Entry>,
+}
+
+/// Parses `git ls-tree -r -z`.
+#[must_use]
+pub fn parse_ls_tree(bytes: &[u8]) -> Option<Tree> {
+    records(bytes)
+        .map(|record| {
+            let (head, path) = split_once(record, b'\t')?;
+            let mut words = head.split(|byte| *byte == b' ');
+            let mode = Mode::parse(words.next()?)?;
+            let id = ObjectId::parse(words.nth(1)?)?;
+            Some((RepoPath::new(path), Entry { mode, id }))
+        })
+        .collect()
+}
+
+/// Parses `git ls-files -z --others`: untracked files, and untracked repositories (with a slash at their end).
+#[must_use]
+pub fn parse_untracked(bytes: &[u8]) -> Vec<(RepoPath, Mode)> {
+    records(bytes)
+        .map(|path| (RepoPath::new(path), if path.ends_with(b"/") { Mode::Repository } else { Mode::File }))
+        .collect()
+}
+
+/// Parses `git diff --raw -z --no-renames --no-abbrev`.
+#[must_use]
+pub fn parse_raw_diff(bytes: &[u8]) -> Option<Vec<Change>> {
+    let mut fields = records(bytes);
+    let mut changes: Vec<Change> = Vec::new();
+    while let Some(head) = fields.next() {
+        let path = RepoPath::new(fields.next()?);
+        let words: Vec<&[u8]> = head.strip_prefix(b":")?.split(|byte| *byte == b' ').collect();
+        let [before, after, before_id, after_id, _status] = words.as_slice() else { return None };
+        let entry = |mode: &[u8], id: &[u8]| match Mode::parse(mode) {
+            Some(mode) => Some(Some(Entry { mode, id: ObjectId::parse(id)? })),
+            None => (mode == b"000000").then_some(None),
+        };
+        let change = Change { path, before: entry(before, before_id)?, after: entry(after, after_id)? };
+        match changes.last_mut() {
+            // An unmerged path comes twice; the second record compares the working tree's file.
+            Some(last) if last.path == change.path => *last = change,
+            _ => changes.push(change),
+        }
+    }
+    Some(changes)
+}
+
+fn records(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split(|byte| *byte == 0).filter(|record| !record.is_empty())
+}
+
+fn split_once(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
+    let position = bytes.iter().position(|byte| *byte == at)?;
+    Some((&bytes[..position], &bytes[position + 1..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "f2ad6c76f0115a6ba5b00456a849810e7ec0af20";
+    const B: &str = "78981922613b2afb6025042ff6bd878ac1994e85";
+
+    fn entry(mode: Mode, id: &str) -> Option<Entry> {
+        Some(Entry { mode, id: ObjectId::parse(id.as_bytes())? })
+    }
+
+    #[test]
+    fn ls_tree_gives_paths_with_any_bytes() {
+        let listing = format!("100644 blob {A}\ta\nb\0120000 blob {B}\tlink\0160000 commit {B}\tvendor\0");
+        let tree = parse_ls_tree(listing.as_bytes()).unwrap_or_default();
+        assert_eq!(tree.get(b"a\nb").copied(), entry(Mode::File, A));
+        assert_eq!(tree.get(b"link").copied(), entry(Mode::Link, B));
+        assert_eq!(tree.get(b"vendor").copied(), entry(Mode::Repository, B));
+        assert_eq!(parse_ls_tree(b"rubbish\0"), None);
+    }
+
+    #[test]
+    fn a_raw_diff_tells_both_sides() {
+        let zero = "0".repeat(40);
+        let diff = format!(
+            ":100644 100755 {A} {B} M\0x\0:000000 100644 {zero} {zero} A\0new\0:100644 000000 {A} {zero} D\0old\0"
+        );
+        let changes = parse_raw_diff(diff.as_bytes()).unwrap_or_default();
+        assert_eq!(changes.len(), 3);
+        assert_eq!((changes[0].before, changes[0].after), (entry(Mode::File, A), entry(Mode::Program, B)));
+        assert_eq!((changes[1].before, changes[1].after), (None, entry(Mode::File, &zero)));
+        assert_eq!((changes[2].before, changes[2].after), (entry(Mode::File, A), None));
+        assert_eq!(parse_raw_diff(b":100644 100644\0x\0"), None);
+    }
+
+    #[test]
+    fn below_finds_a_folder_past_its_look_alikes() {
+        let tree: Tree = ["a-b", "a/x", "a/y/z", "a0", "b"]
+            .iter()
+            .filter_map(|path| Some((RepoPath::from(*path), entry(Mode::File, A)?)))
+            .collect();
+        let names = |folder: &str| tree.below(&folder.into()).map(|(path, _)| path.to_string()).collect::<Vec<_>>();
+        assert_eq!(names("a"), ["a/x", "a/y/z"]);
+        assert_eq!(names("a/y"), ["a/y/z"]);
+        assert_eq!(names("b"), ["b"]);
+        assert_eq!(names("").len(), 5);
+        assert!(tree.has_folder(&"a".into()) && !tree.has_folder(&"b".into()));
+    }
+}

@@ -1,0 +1,252 @@
+//! Components to digest: what can change a member's results, part by part, and the fingerprints made of it.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use supercargo_artifact::digest::{Digest, Hasher};
+
+use crate::facts::Snapshot;
+use crate::facts::path::RepoPath;
+use crate::facts::policy::{Affects, Policy};
+use crate::facts::tree::Mode;
+use crate::facts::workspace::{DependencyKind, Level, Scope};
+use crate::graph::{Graph, Key, key};
+use crate::ownership::Ownership;
+
+/// The version of the fingerprint's recipe: raised whenever the same facts would give another digest.
+const RECIPE: &str = "supercargo fingerprint 1";
+
+/// One part of what can change a node's results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Component<'a> {
+    /// A file.
+    File(&'a RepoPath),
+    /// A part of its manifest.
+    Manifest(&'a str),
+    /// A setting of the workspace that governs it.
+    Setting(&'a str),
+    /// The checksum of a locked package.
+    Checksum,
+    /// What lies out of the repository and so cannot be compared.
+    Beyond,
+}
+
+/// A component's value: two that differ make a difference.
+pub type Value<'a> = Cow<'a, [u8]>;
+
+/// The components of one node.
+pub type Components<'a> = BTreeMap<Component<'a>, (Level, Value<'a>)>;
+
+/// One side of a comparison: every node's own components, and what it depends on.
+#[derive(Debug, Default)]
+pub struct Side<'a> {
+    /// By node: what is its own.
+    pub components: BTreeMap<Key<'a>, Components<'a>>,
+    /// What counts for every member, besides [`Side::unowned`].
+    pub everyone: Components<'a>,
+    /// Paths that nobody owns and no rule names.
+    pub unowned: BTreeMap<&'a RepoPath, Value<'a>>,
+    /// What nodes depend on.
+    pub graph: Graph<'a>,
+}
+
+/// Which side of a comparison: it makes what cannot be compared differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The state that is compared with.
+    Base,
+    /// The state that is asked about.
+    Head,
+}
+
+/// Collects the components of every node that `graph` joins.
+#[must_use]
+pub fn collect<'a>(snapshot: Snapshot<'a>, ownership: &Ownership<'a>, policy: &'a Policy, graph: Graph<'a>, which: Which) -> Side<'a> {
+    let mut side = Side { graph, ..Side::default() };
+    for key in side.graph.keys() {
+        side.components.insert(*key, own(snapshot, *key, which));
+    }
+    let value = |path: &'a RepoPath| file_value(snapshot, path, which);
+    for (package, files) in snapshot.workspace.packages.iter().zip(&ownership.packages) {
+        let components = side.components.entry(key(package)).or_default();
+        for (path, level) in files {
+            components.insert(Component::File(path), (*level, value(path)));
+        }
+        for part in &package.manifest {
+            let entry = (part.level, Cow::Borrowed(part.value.as_bytes()));
+            components.insert(Component::Manifest(&part.key), entry);
+        }
+    }
+    for (path, rule) in &ownership.ruled {
+        let component = (Component::File(path), (Level::Build, value(path)));
+        match &policy.rules[*rule].affects {
+            Affects::All => drop(side.everyone.insert(component.0, component.1)),
+            Affects::Members(names) => {
+                for name in names {
+                    if let Some(components) = side.components.get_mut(&Key::Member(name.as_str())) {
+                        components.insert(component.0, component.1.clone());
+                    }
+                }
+            }
+        }
+    }
+    side.unowned = ownership.unowned.iter().map(|path| (*path, value(path))).collect();
+    settings(snapshot, &mut side);
+    side
+}
+
+/// What a node is by itself.
+fn own<'a>(snapshot: Snapshot<'a>, key: Key<'a>, which: Which) -> Components<'a> {
+    let mut components = Components::new();
+    match key {
+        Key::Locked(id) => {
+            let package = snapshot.lock.and_then(|lock| lock.get(id));
+            let checksum = package.and_then(|package| package.checksum.as_deref());
+            let value = Cow::Borrowed(checksum.unwrap_or_default().as_bytes());
+            components.insert(Component::Checksum, (Level::Build, value));
+        }
+        Key::Beyond(_) => {
+            components.insert(Component::Beyond, (Level::Build, Cow::Owned(format!("{which:?}").into_bytes())));
+        }
+        Key::Member(_) | Key::Outside(_) => {}
+    }
+    components
+}
+
+/// A file's value: mode and content id; a link's target; for what git cannot name, something that equals nothing.
+fn file_value<'a>(snapshot: Snapshot<'a>, path: &'a RepoPath, which: Which) -> Value<'a> {
+    let Some(entry) = snapshot.tree.get(path.as_bytes()) else { return Cow::Borrowed(&[]) };
+    match (entry.mode, snapshot.links.get(path)) {
+        (Mode::Link, Some(target)) => Cow::Owned([b"link ", target.as_slice()].concat()),
+        _ if entry.id.is_zero() => Cow::Owned(format!("unknown {which:?}").into_bytes()),
+        (mode, _) => Cow::Owned([&[mode as u8], entry.id.as_bytes()].concat()),
+    }
+}
+
+/// Puts every setting where it governs.
+fn settings<'a>(snapshot: Snapshot<'a>, side: &mut Side<'a>) {
+    let folders: BTreeMap<Key<'_>, &RepoPath> =
+        snapshot.workspace.packages.iter().map(|package| (key(package), &package.folder)).collect();
+    for setting in &snapshot.workspace.settings {
+        let component = setting.path.as_ref().map_or(Component::Setting(&setting.key), Component::File);
+        let value = (setting.level, Cow::Borrowed(setting.value.as_bytes()));
+        let governs = |node: &Key<'_>| match (&setting.scope, node) {
+            (Scope::Named(name), Key::Locked(id)) => id.name == *name,
+            (Scope::Named(name), Key::Member(member)) => member == name,
+            (Scope::Named(name), Key::Outside(_)) => named(snapshot, node) == Some(name.as_str()),
+            (Scope::Dependencies, Key::Locked(_) | Key::Outside(_)) => true,
+            (Scope::Below(folder), node) => folders.get(node).is_some_and(|at| at.below(folder).is_some()),
+            _ => false,
+        };
+        if setting.scope == Scope::Everyone {
+            side.everyone.insert(component, value);
+            continue;
+        }
+        for (_, components) in side.components.iter_mut().filter(|(node, _)| governs(node)) {
+            components.insert(component, value.clone());
+        }
+    }
+}
+
+fn named<'a>(snapshot: Snapshot<'a>, node: &Key<'_>) -> Option<&'a str> {
+    let package = snapshot.workspace.packages.iter().find(|package| key(package) == *node)?;
+    Some(package.name.as_str())
+}
+
+/// A node's two fingerprints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprints {
+    /// Of its library and programs.
+    pub build: Digest,
+    /// Of that, and of its tests, benches, examples, data and dev-dependencies.
+    pub check: Digest,
+}
+
+/// The fingerprints of every node of `side`.
+#[must_use]
+pub fn digest<'a>(side: &Side<'a>) -> BTreeMap<Key<'a>, Fingerprints> {
+    let everyone = |level| {
+        let mut hasher = hash(&side.everyone, level);
+        for (path, value) in side.unowned.iter().filter(|_| level == Level::Build) {
+            hasher.field(path.as_bytes()).field(value);
+        }
+        hasher.finish()
+    };
+    let everyone = [everyone(Level::Build), everyone(Level::Check)];
+    let build = build_digests(side, &everyone[0]);
+    side.graph
+        .keys()
+        .map(|node| {
+            let mut hasher = hash(&side.components[node], Level::Check);
+            hasher.field(build[node].as_bytes()).field(everyone[1].as_bytes());
+            for (used, _) in side.graph[node].iter().filter(|(_, kind)| *kind == DependencyKind::Dev) {
+                hasher.field(used.identity().as_bytes()).field(build[used].as_bytes());
+            }
+            (*node, Fingerprints { build: build[node], check: hasher.finish() })
+        })
+        .collect()
+}
+
+/// The build fingerprints, dependencies first.
+fn build_digests<'a>(side: &Side<'a>, everyone: &Digest) -> BTreeMap<Key<'a>, Digest> {
+    let needs = |node: &Key<'a>| -> BTreeSet<Key<'a>> {
+        let edges = side.graph[node].iter().filter(|(_, kind)| *kind == DependencyKind::Build);
+        edges.map(|(used, _)| *used).collect()
+    };
+    let mut users: BTreeMap<Key<'a>, Vec<Key<'a>>> = BTreeMap::new();
+    let mut missing: BTreeMap<Key<'a>, usize> = BTreeMap::new();
+    for node in side.graph.keys() {
+        let needs = needs(node);
+        missing.insert(*node, needs.len());
+        needs.into_iter().for_each(|used| users.entry(used).or_default().push(*node));
+    }
+    let mut digests = BTreeMap::new();
+    let mut ready: Vec<Key<'a>> = missing.iter().filter(|(_, n)| **n == 0).map(|(node, _)| *node).collect();
+    while let Some(node) = ready.pop() {
+        digests.insert(node, build_digest(side, &node, everyone, &digests));
+        for user in users.get(&node).into_iter().flatten() {
+            if let Some(missing) = missing.get_mut(user) {
+                *missing -= 1;
+                if *missing == 0 {
+                    ready.push(*user);
+                }
+            }
+        }
+    }
+    // What is left runs in a circle, which cargo refuses: each counts for all.
+    let left: Vec<Key<'a>> = side.graph.keys().filter(|node| !digests.contains_key(node)).copied().collect();
+    let mut circle = Hasher::new(RECIPE);
+    for node in &left {
+        circle.field(build_digest(side, node, everyone, &digests).as_bytes());
+    }
+    digests.extend(left.into_iter().map(|node| (node, circle.finish())));
+    digests
+}
+
+fn build_digest<'a>(side: &Side<'a>, node: &Key<'a>, everyone: &Digest, digests: &BTreeMap<Key<'a>, Digest>) -> Digest {
+    let mut hasher = hash(&side.components[node], Level::Build);
+    hasher.field(node.identity().as_bytes());
+    if matches!(node, Key::Member(_)) {
+        hasher.field(everyone.as_bytes());
+    }
+    for (used, _) in side.graph[node].iter().filter(|(_, kind)| *kind == DependencyKind::Build) {
+        let digest = digests.get(used).map(|digest| *digest.as_bytes()).unwrap_or_default();
+        hasher.field(used.identity().as_bytes()).field(&digest);
+    }
+    hasher.finish()
+}
+
+fn hash(components: &Components<'_>, wanted: Level) -> Hasher {
+    let mut hasher = Hasher::new(RECIPE);
+    for (component, (_, value)) in components.iter().filter(|(_, (level, _))| *level == wanted) {
+        let (kind, name): (&str, &[u8]) = match component {
+            Component::File(path) => ("file", path.as_bytes()),
+            Component::Manifest(key) => ("manifest", key.as_bytes()),
+            Component::Setting(key) => ("setting", key.as_bytes()),
+            Component::Checksum => ("checksum", b""),
+            Component::Beyond => ("beyond", b""),
+        };
+        hasher.field(kind.as_bytes()).field(name).field(value);
+    }
+    hasher
+}

@@ -1,0 +1,10 @@
+//! Decides: facts in, answers out. The same facts give the same bytes.
+
+pub mod affected;
+pub mod answer;
+pub mod facts;
+pub mod fingerprint;
+pub mod graph;
+pub mod ownership;
+pub mod problem;
+pub mod shards;

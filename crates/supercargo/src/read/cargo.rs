@@ -1,0 +1,196 @@
+//! What cargo knows: the workspace's metadata, read in place or from manifests laid out in a scratch folder.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use supercargo_plan::facts::manifest;
+use supercargo_plan::facts::metadata::{Texts, makes_target};
+use supercargo_plan::facts::path::RepoPath;
+use supercargo_plan::facts::tree::{Mode, Tree};
+use supercargo_plan::problem::Problem;
+use tempfile::TempDir;
+
+use super::git::on_disk;
+use crate::process::{self, Call};
+
+/// How long one call of cargo may take.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// Folders between a scratch folder and the top that it holds, so that a path out of the repository reads the same.
+const DEPTH: &str = "1/2/3/4/5/6/7/8/top";
+
+/// The cargo that runs us, else the one on PATH.
+fn program() -> OsString {
+    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// The call that reads metadata, as a value: to be shown or run. `folder` decides on toolchain and configuration.
+///
+/// # Errors
+/// When there is no current folder to start from.
+pub fn metadata_call(folder: &Path, manifest: &Path, resolve: bool) -> Result<Call, Problem> {
+    Call::new(folder, |shell| {
+        let command = shell.cmd(program()).args(["metadata", "--format-version", "1", "--offline", "--manifest-path"]).arg(manifest);
+        let command = if resolve { command.args(["--locked", "--all-features"]) } else { command.arg("--no-deps") };
+        command.env("RUSTUP_AUTO_INSTALL", "0").env("CARGO_TERM_COLOR", "never")
+    })
+}
+
+/// Cargo's answer, or its message.
+///
+/// # Errors
+/// When cargo cannot be run at all.
+fn metadata(folder: &Path, manifest: &Path, resolve: bool) -> Result<Result<Vec<u8>, String>, Problem> {
+    let output = process::output(metadata_call(folder, manifest, resolve)?, None, LIMIT)?;
+    Ok(if output.status.success() { Ok(output.stdout) } else { Err(output.stderr) })
+}
+
+/// Metadata of the workspace in `folder` as it lies on disk, members only.
+///
+/// # Errors
+/// With cargo's own message, when a manifest is broken.
+pub fn read(folder: &Path) -> Result<Vec<u8>, Problem> {
+    let manifest = folder.join("Cargo.toml");
+    metadata(folder, &manifest, false)?.map_err(|message| broken("the working tree", &message, &manifest.display().to_string()))
+}
+
+/// A manifest that cargo refuses, with cargo's message.
+fn broken(side: &str, message: &str, manifest: &str) -> Problem {
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    Problem::mend(
+        format!("cargo cannot read the manifests of {side}: {message}"),
+        format!("cargo metadata --no-deps --format-version 1 --manifest-path {manifest}"),
+    )
+}
+
+/// Manifests of a tree, laid out as files, with empty files where cargo looks for targets.
+pub struct Scratch {
+    folder: TempDir,
+}
+
+impl Scratch {
+    /// Lays out `texts` and what else of `tree` cargo looks for; submodules are those of the working tree at `top`.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn lay_out(tree: &Tree, texts: &Texts, links: &BTreeMap<RepoPath, Vec<u8>>, top: &Path) -> Result<Self, Problem> {
+        let write = || -> std::io::Result<Self> {
+            let scratch = Self { folder: tempfile::Builder::new().prefix("supercargo-").tempdir()? };
+            fs::create_dir_all(scratch.top())?;
+            let named = texts.iter().filter_map(|(path, text)| Some((path, manifest::parse(text).ok()?)));
+            let named = named.flat_map(|(path, value)| manifest::named_sources(&value, &path.parent()));
+            let named = named.filter(|path| tree.get(path.as_bytes()).is_some());
+            let targets = tree.iter().map(|(path, _)| path).filter(|path| makes_target(path)).cloned();
+            for path in named.chain(targets) {
+                scratch.write(&path, b"")?;
+            }
+            for (path, text) in texts {
+                scratch.write(path, text)?;
+            }
+            for (path, entry) in tree.iter().filter(|(_, entry)| matches!(entry.mode, Mode::Link | Mode::Repository)) {
+                scratch.link(path, entry.mode, links, top)?;
+            }
+            Ok(scratch)
+        };
+        write().map_err(|error| {
+            let what = format!("the manifests cannot be laid out in {}: {error}", env::temp_dir().display());
+            Problem::mend(what, "TMPDIR=/path/with/space cargo xtask affected")
+        })
+    }
+
+    fn top(&self) -> PathBuf {
+        self.folder.path().join(DEPTH)
+    }
+
+    fn write(&self, path: &RepoPath, text: &[u8]) -> std::io::Result<()> {
+        let file = on_disk(&self.top(), path);
+        fs::create_dir_all(file.parent().unwrap_or(&file))?;
+        fs::write(file, text)
+    }
+
+    fn link(&self, path: &RepoPath, mode: Mode, links: &BTreeMap<RepoPath, Vec<u8>>, top: &Path) -> std::io::Result<()> {
+        let place = on_disk(&self.top(), path);
+        let target = match (mode, links.get(path)) {
+            (Mode::Repository, _) => on_disk(top, path),
+            (_, Some(target)) => on_disk(Path::new(""), &RepoPath::new(target)),
+            (_, None) => return Ok(()),
+        };
+        if target.is_absolute() && mode == Mode::Link {
+            return Ok(());
+        }
+        fs::create_dir_all(place.parent().unwrap_or(&place))?;
+        match std::os::unix::fs::symlink(target, &place) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Metadata of the workspace whose manifest lies in `folder`; toolchain and configuration are those of `real`.
+    ///
+    /// # Errors
+    /// With cargo's own message, when a manifest is broken; `side` says whose.
+    pub fn metadata(&self, folder: &RepoPath, real: &Path, side: &str) -> Result<Vec<u8>, Problem> {
+        let manifest = on_disk(&self.top(), folder).join("Cargo.toml");
+        let shown = RepoPath::join(folder, b"Cargo.toml").unwrap_or_default();
+        let prefix = format!("{}/", self.top().display());
+        metadata(real, &manifest, false)?
+            .map_err(|message| broken(side, &message.replace(&prefix, ""), &shown.to_string()))
+    }
+
+    /// Full metadata for one platform, from what is on this machine.
+    ///
+    /// # Errors
+    /// With cargo's own message, when something is missing.
+    pub fn resolved(&self, folder: &RepoPath, real: &Path) -> Result<Vec<u8>, Problem> {
+        let manifest = on_disk(&self.top(), folder).join("Cargo.toml");
+        metadata(real, &manifest, true)?.map_err(|message| unresolved(&message))
+    }
+
+    /// The absolute folder that stands for the repository's top.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        self.top().display().to_string()
+    }
+}
+
+/// Full metadata of the workspace on disk for one platform, from what is on this machine.
+///
+/// # Errors
+/// With cargo's own message, when something is missing.
+pub fn resolved(folder: &Path) -> Result<Vec<u8>, Problem> {
+    metadata(folder, &folder.join("Cargo.toml"), true)?.map_err(|message| unresolved(&message))
+}
+
+fn unresolved(message: &str) -> Problem {
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    Problem::mend(format!("the dependencies for the target cannot be read here: {message}"), "cargo fetch --locked")
+}
+
+/// The target directory that cargo names in its metadata.
+#[must_use]
+pub fn target_directory(metadata: &[u8]) -> Option<PathBuf> {
+    #[derive(serde::Deserialize)]
+    struct Directories {
+        target_directory: PathBuf,
+    }
+    serde_json::from_slice::<Directories>(metadata).ok().map(|directories| directories.target_directory)
+}
+
+/// The manifests of the packages that cargo names in its metadata.
+#[must_use]
+pub fn manifests(metadata: &[u8]) -> Vec<PathBuf> {
+    #[derive(serde::Deserialize)]
+    struct Packages {
+        packages: Vec<Package>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Package {
+        manifest_path: PathBuf,
+    }
+    let packages = serde_json::from_slice::<Packages>(metadata).map(|listed| listed.packages).unwrap_or_default();
+    packages.into_iter().map(|package| package.manifest_path).collect()
+}

@@ -1,0 +1,147 @@
+//! What files say: sources and links by content id, read from disk where the disk holds that content, else from git.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::thread;
+
+use serde::{Deserialize, Serialize};
+use supercargo_plan::facts::Sources;
+use supercargo_plan::facts::includes::Links;
+use supercargo_plan::facts::path::RepoPath;
+use supercargo_plan::facts::source;
+use supercargo_plan::facts::tree::{Entry, Mode, ObjectId, Tree};
+use supercargo_plan::problem::Problem;
+
+use super::cache::Cache;
+use super::git::{Git, on_disk};
+
+/// The cache's entry: raised with whatever changes what a source is parsed to.
+const ENTRY: &str = concat!("contents-", env!("CARGO_PKG_VERSION"), "-1.json");
+
+/// Contents that are kept beyond those in use, as a multiple of them.
+const SPARE: usize = 4;
+
+/// Below this many, contents are asked of git without finding out what the disk holds.
+const FEW: usize = 48;
+
+/// What is known of contents.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Contents {
+    /// What source files name.
+    pub sources: Sources,
+    /// Where links lead.
+    links: BTreeMap<ObjectId, RepoPath>,
+}
+
+/// Where the contents of a tree's files lie on disk.
+#[derive(Clone, Copy)]
+pub enum Disk<'a> {
+    /// The tree is the working tree.
+    Same,
+    /// The tree is a commit: git knows which files differ from it.
+    Commit(&'a ObjectId),
+}
+
+/// A repository whose contents are asked for.
+pub struct Reader<'a> {
+    /// Git, called from the top.
+    pub git: &'a Git,
+    /// The repository's top folder.
+    pub top: &'a Path,
+    /// Where facts are kept.
+    pub cache: &'a Cache,
+}
+
+fn is_source(path: &RepoPath, entry: &Entry) -> bool {
+    matches!(entry.mode, Mode::File | Mode::Program) && path.name().ends_with(b".rs")
+}
+
+fn is_link(_: &RepoPath, entry: &Entry) -> bool {
+    entry.mode == Mode::Link && !entry.id.is_zero()
+}
+
+impl Reader<'_> {
+    /// What the sources and links of `trees` say; `disk` speaks of the first.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn contents(&self, trees: &[&Tree], disk: Disk<'_>) -> Result<Contents, Problem> {
+        let mut known: Contents = self.cache.get(ENTRY).unwrap_or_default();
+        let before = (known.sources.len(), known.links.len());
+        let wanted = |keep: &dyn Fn(&RepoPath, &Entry) -> bool, have: &dyn Fn(&ObjectId) -> bool| {
+            let mut missing = BTreeMap::new();
+            for (n, tree) in trees.iter().enumerate() {
+                for (path, entry) in tree.iter().filter(|(path, entry)| keep(path, entry)) {
+                    if !have(&entry.id) {
+                        missing.entry(entry.id).or_insert((n == 0).then_some(path));
+                    }
+                }
+            }
+            missing
+        };
+        let sources = wanted(&is_source, &|id| known.sources.contains_key(id));
+        let links = wanted(&is_link, &|id| known.links.contains_key(id));
+        known.sources.extend(self.sources(sources, disk)?);
+        let ids: Vec<ObjectId> = links.into_keys().collect();
+        known.links.extend(self.git.contents(&ids)?.into_iter().map(|(id, text)| (id, RepoPath::new(&text))));
+        if before != (known.sources.len(), known.links.len()) {
+            prune(&mut known, trees);
+            self.cache.put(ENTRY, &known);
+        }
+        Ok(known)
+    }
+
+    /// Parses the sources that are missing.
+    fn sources(&self, mut missing: BTreeMap<ObjectId, Option<&RepoPath>>, disk: Disk<'_>) -> Result<Sources, Problem> {
+        let mut found = Sources::new();
+        let dirty = match disk {
+            Disk::Same => BTreeSet::new(),
+            Disk::Commit(_) if missing.len() < FEW => missing.values().flatten().map(|path| (*path).clone()).collect(),
+            Disk::Commit(id) => self.git.changes(id, None)?.into_iter().map(|change| change.path).collect(),
+        };
+        let at_hand: Vec<(ObjectId, &RepoPath)> = missing
+            .iter()
+            .filter_map(|(id, path)| path.filter(|path| !dirty.contains(*path)).map(|path| (*id, path)))
+            .collect();
+        let workers = thread::available_parallelism().map_or(1, usize::from);
+        thread::scope(|scope| {
+            let parse = |(id, path): &(ObjectId, &RepoPath)| {
+                let text = fs::read(on_disk(self.top, path)).ok()?;
+                Some((*id, source::parse(&text)))
+            };
+            let chunks = at_hand.chunks(at_hand.len().div_ceil(workers).max(1));
+            let threads: Vec<_> = chunks.map(|chunk| scope.spawn(move || chunk.iter().filter_map(parse).collect::<Vec<_>>())).collect();
+            threads.into_iter().for_each(|thread| found.extend(thread.join().unwrap_or_default()));
+        });
+        missing.retain(|id, _| !found.contains_key(id));
+        let ids: Vec<ObjectId> = missing.into_keys().filter(|id| !id.is_zero()).collect();
+        // In a partial clone an old source may be missing. Its path differs then, so its package is affected anyway.
+        found.extend(self.git.contents(&ids)?.into_iter().map(|(id, text)| (id, source::parse(&text))));
+        Ok(found)
+    }
+
+    /// Where the links of `tree` lead.
+    #[must_use]
+    pub fn links(&self, contents: &Contents, tree: &Tree) -> Links {
+        let links = tree.iter().filter(|(_, entry)| entry.mode == Mode::Link);
+        links
+            .filter_map(|(path, entry)| match contents.links.get(&entry.id) {
+                Some(target) => Some((path.clone(), target.as_bytes().to_vec())),
+                None => {
+                    let target = fs::read_link(on_disk(self.top, path)).ok()?;
+                    Some((path.clone(), std::os::unix::ffi::OsStringExt::into_vec(target.into_os_string())))
+                }
+            })
+            .collect()
+    }
+}
+
+/// Drops what no tree holds, once that is most of it.
+fn prune(known: &mut Contents, trees: &[&Tree]) {
+    let used: BTreeSet<ObjectId> = trees.iter().flat_map(|tree| tree.iter()).map(|(_, entry)| entry.id).collect();
+    if known.sources.len() > used.len() * SPARE {
+        known.sources.retain(|id, _| used.contains(id));
+        known.links.retain(|id, _| used.contains(id));
+    }
+}

@@ -1,0 +1,320 @@
+//! What git knows: commits, trees, what differs, and contents. Its configuration is pinned; nothing is fetched.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use supercargo_plan::facts::path::RepoPath;
+use supercargo_plan::facts::tree::{self, Change, Entry, Mode, ObjectId, Tree};
+use supercargo_plan::problem::{Exit, Problem};
+
+use crate::process::{self, Call, Output};
+
+/// How long one call of git may take.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// Options and environment that make git's answers the same under every user's configuration.
+const PINNED: [&str; 9] = [
+    "--no-optional-locks",
+    "--no-replace-objects",
+    "--literal-pathspecs",
+    "-c core.excludesFile=/dev/null",
+    "-c core.attributesFile=/dev/null",
+    "-c core.autocrlf=false",
+    "-c core.fsmonitor=false",
+    "-c core.quotePath=false",
+    "-c diff.ignoreSubmodules=none",
+];
+
+/// Git, called from one folder.
+#[derive(Clone)]
+pub struct Git {
+    folder: PathBuf,
+}
+
+/// The commits of a comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commits {
+    /// The repository's top folder.
+    pub top: PathBuf,
+    /// The commit that was asked for.
+    pub base: ObjectId,
+    /// The commit that is compared, or that the working tree stands on.
+    pub head: ObjectId,
+    /// Where the two parted.
+    pub merge_base: ObjectId,
+}
+
+impl Git {
+    /// Calls git from `folder`.
+    #[must_use]
+    pub fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
+    /// One call, as a value: to be shown or run.
+    ///
+    /// # Errors
+    /// When there is no current folder to start from.
+    pub fn call<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Result<Call, Problem> {
+        Call::new(&self.folder, |shell| {
+            let pinned = PINNED.iter().flat_map(|option| option.split(' '));
+            let command = shell.cmd("git").args(pinned).args(args);
+            command.env("GIT_NO_LAZY_FETCH", "1").env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0")
+        })
+    }
+
+    fn run<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Result<Output, Problem> {
+        process::output(self.call(args)?, None, LIMIT)
+    }
+
+    /// Runs a call whose failure nobody expects.
+    fn must<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>, input: Option<Vec<u8>>) -> Result<Vec<u8>, Problem> {
+        let command = self.call(args)?;
+        let shown = command.to_string();
+        let output = process::output(command, input, LIMIT)?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        Err(Problem::mend(format!("git failed: {}", output.stderr), shown))
+    }
+
+    /// The arguments that find the commits of a comparison.
+    #[must_use]
+    pub fn commits_args(base: &str, head: &str) -> Vec<String> {
+        let commit = |revision: &str| format!("{revision}^{{commit}}");
+        ["rev-parse".into(), "--show-toplevel".into(), commit(base), commit(head), format!("{base}...{head}")].into()
+    }
+
+    /// The repository's top, the two commits and where they parted.
+    ///
+    /// # Errors
+    /// When there is no repository, no such commit, or no common ancestor.
+    pub fn commits(&self, base: &str, head: &str) -> Result<Commits, Problem> {
+        let output = self.run(Self::commits_args(base, head))?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let mut lines = text.lines();
+        let top = lines.next().unwrap_or_default();
+        let mut commit = || lines.next().and_then(|line| ObjectId::parse(line.as_bytes()));
+        if !output.status.success() {
+            return Err(self.no_commits(base, head, &output.stderr)?);
+        }
+        let (Some(base_id), Some(head_id)) = (commit(), commit()) else {
+            return Err(self.no_commits(base, head, &output.stderr)?);
+        };
+        let merge_base = lines.find_map(|line| ObjectId::parse(line.strip_prefix('^')?.as_bytes()));
+        match merge_base {
+            Some(merge_base) => Ok(Commits { top: top.into(), base: base_id, head: head_id, merge_base }),
+            None => Err(self.unrelated(base, head)?),
+        }
+    }
+
+    /// The repository's top folder.
+    ///
+    /// # Errors
+    /// When there is no repository here.
+    pub fn top(&self) -> Result<PathBuf, Problem> {
+        let output = self.run(["rev-parse", "--show-toplevel"])?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').into());
+        }
+        Err(Problem::mend(
+            format!("there is no git repository here ({})", output.stderr.trim_start_matches("fatal: ")),
+            "git init && git add --all && git commit --message 'first'",
+        ))
+    }
+
+    /// The commit that `revision` names, when it is here.
+    ///
+    /// # Errors
+    /// When git cannot be run.
+    pub fn commit(&self, revision: &str) -> Result<Option<ObjectId>, Problem> {
+        let output = self.run(["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{revision}^{{commit}}")])?;
+        Ok(ObjectId::parse(output.stdout.trim_ascii_end()))
+    }
+
+    fn is_shallow(&self) -> Result<bool, Problem> {
+        Ok(self.run(["rev-parse", "--is-shallow-repository"])?.stdout.starts_with(b"true"))
+    }
+
+    /// Why the commits could not be found.
+    fn no_commits(&self, base: &str, head: &str, stderr: &str) -> Result<Problem, Problem> {
+        self.top()?;
+        if self.commit(head)?.is_none() {
+            return Ok(Problem::mend(format!("there is no commit `{head}`"), "git log --oneline --all"));
+        }
+        if self.commit(base)?.is_none() {
+            return Ok(Problem::mend(format!("the base `{base}` is no commit of this clone"), fetch(base)));
+        }
+        Ok(Problem::mend(format!("git cannot compare `{base}` and `{head}`: {stderr}"), "git fsck"))
+    }
+
+    fn unrelated(&self, base: &str, head: &str) -> Result<Problem, Problem> {
+        let what = format!("`{base}` and `{head}` have no common ancestor in this clone");
+        if self.is_shallow()? {
+            let branch = base.strip_prefix("origin/").unwrap_or("main");
+            return Ok(Problem::mend(format!("{what}, which is shallow"), format!("git fetch --unshallow origin {branch}")));
+        }
+        Ok(Problem::mend(what, format!("cargo xtask affected {base} --or-all")))
+    }
+
+    /// The files of a commit.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn tree(&self, commit: &ObjectId) -> Result<Tree, Problem> {
+        let listing = self.must(Self::tree_args(&commit.to_string()), None)?;
+        tree::parse_ls_tree(&listing).ok_or_else(|| unreadable("ls-tree"))
+    }
+
+    /// The arguments that list a commit's files.
+    #[must_use]
+    pub fn tree_args(commit: &str) -> Vec<String> {
+        ["ls-tree", "-r", "-z", "--full-tree", commit].map(str::to_owned).into()
+    }
+
+    /// The arguments that list what differs between `from` and `to`, or the working tree.
+    #[must_use]
+    pub fn changes_args(from: &str, to: Option<&str>) -> Vec<String> {
+        let raw = ["--raw", "-z", "--no-renames", "--no-abbrev", "--ignore-submodules=none"];
+        let command: &[&str] = match to {
+            Some(_) => &["diff-tree", "-r"],
+            None => &["diff", "--no-ext-diff", "--no-textconv", "--no-relative", "--no-color", "-O/dev/null"],
+        };
+        command.iter().copied().chain(raw).chain([from]).chain(to).map(str::to_owned).collect()
+    }
+
+    /// What differs between a commit and another, or the working tree.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn changes(&self, from: &ObjectId, to: Option<&ObjectId>) -> Result<Vec<Change>, Problem> {
+        let to = to.map(ObjectId::to_string);
+        let diff = self.must(Self::changes_args(&from.to_string(), to.as_deref()), None)?;
+        tree::parse_raw_diff(&diff).ok_or_else(|| unreadable("diff --raw"))
+    }
+
+    /// The arguments that list the files that are neither tracked nor ignored.
+    #[must_use]
+    pub fn untracked_args() -> Vec<String> {
+        ["ls-files", "-z", "--others", "--exclude-standard"].map(str::to_owned).into()
+    }
+
+    /// The files that are neither tracked nor ignored. Git must have been called from the top.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn untracked(&self) -> Result<Vec<(RepoPath, Mode)>, Problem> {
+        Ok(tree::parse_untracked(&self.must(Self::untracked_args(), None)?))
+    }
+
+    /// The ids that git would give the files at `paths`, relative to the folder that git is called from.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn hash(&self, paths: &[&RepoPath]) -> Result<Vec<ObjectId>, Problem> {
+        if paths.is_empty() {
+            return Ok(Vec::new());
+        }
+        let input = paths.iter().map(|path| format_path(path)).collect::<Vec<_>>().concat();
+        let output = self.must(["hash-object", "--stdin-paths"], Some(input))?;
+        let ids: Option<Vec<_>> = output.trim_ascii_end().split(|byte| *byte == b'\n').map(ObjectId::parse).collect();
+        ids.filter(|ids| ids.len() == paths.len()).ok_or_else(|| unreadable("hash-object"))
+    }
+
+    /// The contents of `ids`.
+    ///
+    /// # Errors
+    /// When one is not in this clone, as happens in a partial one.
+    pub fn contents(&self, ids: &[ObjectId]) -> Result<BTreeMap<ObjectId, Vec<u8>>, Problem> {
+        if ids.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let input: String = ids.iter().map(|id| format!("{id}\n")).collect();
+        let output = self.must(["cat-file", "--batch", "--buffer"], Some(input.into_bytes()))?;
+        let mut contents = BTreeMap::new();
+        let mut rest = output.as_slice();
+        for id in ids {
+            let end = rest.iter().position(|byte| *byte == b'\n').ok_or_else(|| unreadable("cat-file"))?;
+            let head = String::from_utf8_lossy(&rest[..end]).into_owned();
+            let size: Option<usize> = head.rsplit(' ').next().and_then(|size| size.parse().ok());
+            let content = size.and_then(|size| rest.get(end + 1..end + 1 + size));
+            let Some(content) = content else {
+                return Err(Problem::mend(
+                    format!("object {id} is not in this clone, which is partial"),
+                    "git fetch --refetch --no-filter origin",
+                ));
+            };
+            contents.insert(*id, content.to_vec());
+            rest = rest.get(end + 2 + content.len()..).unwrap_or_default();
+        }
+        Ok(contents)
+    }
+
+    /// The first of `names` that is a commit.
+    ///
+    /// # Errors
+    /// When git cannot be run.
+    pub fn first<'n>(&self, names: &[&'n str]) -> Result<Option<&'n str>, Problem> {
+        for name in names {
+            if self.commit(name)?.is_some() {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The parents of `revision`.
+    ///
+    /// # Errors
+    /// When git cannot be run.
+    pub fn parents(&self, revision: &str) -> Result<Vec<ObjectId>, Problem> {
+        let output = self.run(["rev-parse", &format!("{revision}^@")])?;
+        Ok(output.stdout.split(|byte| *byte == b'\n').filter_map(ObjectId::parse).collect())
+    }
+
+    /// Names what git has not: ids of files that differ from the index.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn name_contents(&self, changes: &mut [Change]) -> Result<(), Problem> {
+        let unnamed = |entry: &Entry| entry.id.is_zero() && matches!(entry.mode, Mode::File | Mode::Program);
+        let wanted: Vec<usize> = (0..changes.len()).filter(|n| changes[*n].after.as_ref().is_some_and(unnamed)).collect();
+        let paths: Vec<&RepoPath> = wanted.iter().map(|n| &changes[*n].path).collect();
+        let ids = self.hash(&paths)?;
+        for (n, id) in wanted.into_iter().zip(ids) {
+            if let Some(entry) = &mut changes[n].after {
+                entry.id = id;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A path on a line of its own, quoted where it must be.
+fn format_path(path: &RepoPath) -> Vec<u8> {
+    let shown = path.to_string();
+    if shown.starts_with('"') { format!("{shown}\n").into_bytes() } else { [path.as_bytes(), b"\n"].concat() }
+}
+
+/// The command that brings `base`.
+fn fetch(base: &str) -> String {
+    match base.strip_prefix("origin/") {
+        Some("HEAD") => "git remote set-head origin --auto".to_owned(),
+        Some(branch) => format!("git fetch origin {branch}"),
+        None => format!("git fetch origin {base}"),
+    }
+}
+
+fn unreadable(command: &str) -> Problem {
+    Problem { exit: Exit::Mend, what: format!("git {command} said something unknown"), mend: "git --version".into() }
+}
+
+/// A path of the repository as the system takes it.
+#[must_use]
+pub fn on_disk(top: &Path, path: &RepoPath) -> PathBuf {
+    let relative: &OsStr = OsStr::from_bytes(path.as_bytes());
+    top.join(OsString::from(relative))
+}

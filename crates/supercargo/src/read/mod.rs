@@ -1,0 +1,405 @@
+//! The world, read once: git's listings, cargo's metadata and file contents, made into facts.
+
+mod cache;
+pub mod cargo;
+pub mod ci;
+mod contents;
+pub mod git;
+pub mod place;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use supercargo_plan::facts::includes::Links;
+use supercargo_plan::facts::lock::{self, Broken, Lock};
+use supercargo_plan::facts::metadata::{self, Origin, Texts};
+use supercargo_plan::facts::path::RepoPath;
+use supercargo_plan::facts::tree::{Change, Entry, Mode, ObjectId, Tree};
+use supercargo_plan::facts::workspace::Workspace;
+use supercargo_plan::facts::{Snapshot, Sources, platform};
+use supercargo_plan::graph::Kept;
+use supercargo_plan::problem::Problem;
+
+use cache::Cache;
+use cargo::Scratch;
+use contents::{Contents, Disk, Reader};
+use git::{Commits, Git, on_disk};
+use place::Place;
+
+/// What is to be read.
+#[derive(Clone)]
+pub struct Request<'a> {
+    /// Where the question was asked.
+    pub place: &'a Place,
+    /// What to compare with, or why nobody knows.
+    pub base: Result<&'a str, Problem>,
+    /// The commit to compare; the working tree where there is none.
+    pub head: Option<&'a str>,
+    /// The platform whose edges alone count.
+    pub target: Option<&'a str>,
+    /// Whether a base that cannot be read is no fault.
+    pub or_all: bool,
+}
+
+/// One state of the repository.
+#[derive(Debug, Default)]
+pub struct State {
+    /// Its files.
+    pub tree: Tree,
+    links: Links,
+    /// Its workspace.
+    pub workspace: Workspace,
+    /// Its lockfile.
+    pub lock: Option<Lock>,
+}
+
+/// All that was read.
+pub struct World {
+    /// The commits that are compared; of the base only when it could be read.
+    pub commits: Result<Commits, Problem>,
+    /// The later state.
+    pub head: State,
+    /// The earlier state, or why it could not be read.
+    pub base: Result<State, Problem>,
+    /// The edges of the platform that was asked for.
+    pub kept: Option<Kept>,
+    /// Paths that git does not track.
+    pub untracked: BTreeSet<RepoPath>,
+    top: PathBuf,
+    /// The target folder.
+    pub target: PathBuf,
+    sources: Sources,
+}
+
+impl World {
+    /// The facts of one state.
+    #[must_use]
+    pub fn snapshot<'a>(&'a self, state: &'a State) -> Snapshot<'a> {
+        Snapshot {
+            tree: &state.tree,
+            links: &state.links,
+            workspace: &state.workspace,
+            lock: state.lock.as_ref(),
+            sources: &self.sources,
+        }
+    }
+
+    /// The bytes of the files below `folder`, as far as the disk holds them.
+    #[must_use]
+    pub fn size(&self, folder: &RepoPath) -> u64 {
+        let files = self.head.tree.below(folder);
+        files.filter_map(|(path, _)| fs::symlink_metadata(on_disk(&self.top, path)).ok()).map(|found| found.len()).sum()
+    }
+}
+
+/// Every process that reading starts, in order, as it would be typed; what depends on an answer before it in `<>`.
+///
+/// # Errors
+/// When there is no current folder to start from.
+pub fn calls(request: &Request<'_>) -> Result<Vec<String>, Problem> {
+    let git = Git::new(&request.place.start);
+    let base = request.base.clone().unwrap_or("<base>");
+    let mut calls = vec![
+        git.call(Git::commits_args(base, request.head.unwrap_or("HEAD")))?,
+        git.call(Git::tree_args("<merge base>"))?,
+        git.call(Git::changes_args("<merge base>", request.head))?,
+    ];
+    if request.head.is_none() {
+        calls.push(git.call(Git::untracked_args())?);
+        calls.push(git.call(["hash-object", "--stdin-paths"])?);
+    }
+    calls.push(git.call(["cat-file", "--batch", "--buffer"])?);
+    let manifest = request.place.start.join("Cargo.toml");
+    calls.push(cargo::metadata_call(&request.place.start, &manifest, false)?);
+    if request.target.is_some() {
+        calls.push(cargo::metadata_call(&request.place.root, &request.place.root.join("Cargo.toml"), true)?);
+    }
+    Ok(calls.iter().map(ToString::to_string).collect())
+}
+
+/// Reads both states of a comparison.
+///
+/// # Errors
+/// When something a person must mend is in the way.
+pub fn world(request: &Request<'_>) -> Result<World, Problem> {
+    let git = Git::new(&request.place.start);
+    let head_name = request.head.unwrap_or("HEAD");
+    let commits = request.base.clone().and_then(|base| git.commits(base, head_name));
+    let (top, head_id, base_id) = match &commits {
+        Ok(commits) => (commits.top.clone(), commits.head, commits.merge_base),
+        Err(problem) if request.or_all => {
+            let head = git.commit(head_name)?.ok_or_else(|| problem.clone())?;
+            (git.top()?, head, head)
+        }
+        Err(problem) => return Err(problem.clone()),
+    };
+    let git = Git::new(&top);
+    let (base_tree, head_tree, untracked) = trees(&git, &top, &base_id, request.head.map(|_| &head_id))?;
+    let mut reading = Reading { git: &git, top: &top, place: request.place, cache: Cache::below(&request.place.target()), target: request.place.target() };
+    let disk = if request.head.is_some() { Disk::Commit(&head_id) } else { Disk::Same };
+    let (mut head, mut base, contents) = reading.states(head_tree, base_tree, disk, request)?;
+    let reader = Reader { git: &git, top: &top, cache: &reading.cache };
+    head.links = reader.links(&contents, &head.tree);
+    if let Ok(base) = &mut base {
+        base.links = reader.links(&contents, &base.tree);
+    }
+    head.lock = reading.lock(&head, request.head.is_none())?;
+    let base = base.and_then(|mut base| {
+        base.lock = reading.lock(&base, false)?;
+        Ok(base)
+    });
+    let base = match (&commits, base) {
+        (Err(problem), _) => Err(problem.clone()),
+        (Ok(_), Err(problem)) if !request.or_all => return Err(problem),
+        (Ok(_), base) => base,
+    };
+    let kept = request.target.map(|triple| reading.kept(&head, triple, request.head.is_none())).transpose()?;
+    Ok(World { commits, head, base, kept, target: reading.target, sources: contents.sources, untracked, top })
+}
+
+/// The trees of the base and of the commit or working tree that is compared with it.
+fn trees(git: &Git, top: &Path, base: &ObjectId, head: Option<&ObjectId>) -> Result<(Tree, Tree, BTreeSet<RepoPath>), Problem> {
+    let (base_tree, changes, untracked) = thread::scope(|scope| {
+        let listing = scope.spawn(|| git.tree(base));
+        let untracked = head.is_none().then(|| scope.spawn(|| git.untracked()));
+        let changes = git.changes(base, head);
+        let untracked = untracked.map(|thread| join(thread.join()));
+        (join(listing.join()), changes, untracked.unwrap_or(Ok(Vec::new())))
+    });
+    let (base_tree, mut changes) = (base_tree?, changes?);
+    let zero = ObjectId::parse(&[b'0'; 40]);
+    let untracked = untracked?;
+    for (path, mode) in untracked.iter().cloned() {
+        let mode = if mode == Mode::Repository { mode } else { mode_on_disk(&on_disk(top, &path)) };
+        changes.push(Change { path, before: None, after: zero.map(|id| Entry { mode, id }) });
+    }
+    git.name_contents(&mut changes)?;
+    let head_tree = base_tree.after(&changes);
+    Ok((base_tree, head_tree, untracked.into_iter().map(|(path, _)| path).collect()))
+}
+
+/// A thread's result; its panic goes on here.
+fn join<T>(result: thread::Result<T>) -> T {
+    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn mode_on_disk(path: &Path) -> Mode {
+    use std::os::unix::fs::PermissionsExt as _;
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_symlink() => Mode::Link,
+        Ok(found) if found.permissions().mode() & 0o100 != 0 => Mode::Program,
+        _ => Mode::File,
+    }
+}
+
+/// What reading both states needs.
+struct Reading<'a> {
+    git: &'a Git,
+    top: &'a Path,
+    place: &'a Place,
+    cache: Cache,
+    target: PathBuf,
+}
+
+/// Both states, the earlier one where it can be read, and what their files say.
+type States = (State, Result<State, Problem>, Contents);
+
+impl Reading<'_> {
+    /// Both workspaces, and what the files of both trees say.
+    fn states(&mut self, head: Tree, base: Tree, disk: Disk<'_>, request: &Request<'_>) -> Result<States, Problem> {
+        let (head, base) = (self.without_target(head), self.without_target(base));
+        let guessed = self.target.clone();
+        let cache = self.cache.clone();
+        let (workspaces, contents) = thread::scope(|scope| {
+            let (git, top) = (self.git, self.top);
+            let (head, base) = (&head, &base);
+            let contents = scope.spawn(move || Reader { git, top, cache: &cache }.contents(&[head, base], disk));
+            let workspaces = self.workspaces(head, base, request);
+            (workspaces, join(contents.join()))
+        });
+        let (head_workspace, base_workspace) = workspaces?;
+        let (head, base) = match self.target == guessed {
+            true => (head, base),
+            false => (self.without_target(head), self.without_target(base)),
+        };
+        let state = |tree, workspace| State { tree, workspace, ..State::default() };
+        Ok((state(head, head_workspace), base_workspace.map(|workspace| state(base, workspace)), contents?))
+    }
+
+    /// The target folder is never compared, unless packages lie in it.
+    fn without_target(&self, mut tree: Tree) -> Tree {
+        let Some(folder) = self.in_repository(&self.target) else { return tree };
+        let holds_packages = tree.below(&folder).any(|(path, _)| path.name() == b"Cargo.toml");
+        let holds_root = self.in_repository(&self.place.root).is_some_and(|root| root.below(&folder).is_some());
+        if !(holds_root || (holds_packages && self.place.start.starts_with(&self.target))) {
+            tree.leave_out(&folder);
+        }
+        tree
+    }
+
+    fn in_repository(&self, path: &Path) -> Option<RepoPath> {
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let below = path.strip_prefix(self.top).ok()?;
+        Some(RepoPath::new(std::os::unix::ffi::OsStrExt::as_bytes(below.as_os_str())))
+    }
+
+    fn workspaces(&mut self, head: &Tree, base: &Tree, request: &Request<'_>) -> Result<(Workspace, Result<Workspace, Problem>), Problem> {
+        let root = self.in_repository(&self.place.root).unwrap_or_default();
+        let head_workspace = match self.cached(head, &root).filter(|workspace| self.asks_about(workspace)) {
+            Some(workspace) => workspace,
+            None if request.head.is_none() => self.in_place(head)?,
+            None => {
+                let start = self.in_repository(&self.place.start).unwrap_or_default();
+                self.laid_out(head, &start, &format!("commit {}", request.head.unwrap_or_default()))?
+            }
+        };
+        let root = &head_workspace.root;
+        let same = metadata::key(head, root).is_some_and(|key| metadata::key(base, root) == Some(key));
+        let base_workspace = if same {
+            Ok(head_workspace.clone())
+        } else if base.get(RepoPath::join(root, b"Cargo.toml").unwrap_or_default().as_bytes()).is_none() {
+            // The workspace itself is new.
+            Ok(Workspace { root: root.clone(), ..Workspace::default() })
+        } else {
+            match self.cached(base, root) {
+                Some(workspace) => Ok(workspace),
+                None => self.laid_out(base, root, &format!("the base ({})", request.base.as_deref().unwrap_or_default())),
+            }
+        };
+        Ok((head_workspace, base_workspace))
+    }
+
+    fn entry(tree: &Tree, root: &RepoPath) -> Option<String> {
+        Some(format!("workspace-{}.json", metadata::key(tree, root)?))
+    }
+
+    fn cached(&self, tree: &Tree, root: &RepoPath) -> Option<Workspace> {
+        self.cache.get(&Self::entry(tree, root)?)
+    }
+
+    /// Whether the manifest that the question starts from is one of `workspace`: else cargo may mean another.
+    fn asks_about(&self, workspace: &Workspace) -> bool {
+        let start = self.in_repository(&self.place.start);
+        start.is_some_and(|start| start == workspace.root || workspace.at(&start).is_some_and(|package| package.member))
+    }
+
+    fn keep(&self, tree: &Tree, workspace: &Workspace) {
+        let tracked = |folder: &RepoPath| folder.join(b"Cargo.toml").is_some_and(|path| tree.get(path.as_bytes()).is_some());
+        if let (Some(entry), true) = (Self::entry(tree, &workspace.root), workspace.packages.iter().all(|p| tracked(&p.folder))) {
+            self.cache.put(&entry, workspace);
+        }
+    }
+
+    /// The workspace of the working tree.
+    fn in_place(&mut self, tree: &Tree) -> Result<Workspace, Problem> {
+        let listed = cargo::read(&self.place.start)?;
+        let read = tree.iter().map(|(path, _)| path).filter(|path| metadata::is_read(path));
+        let mut texts: Texts = read.filter_map(|path| Some((path.clone(), fs::read(on_disk(self.top, path)).ok()?))).collect();
+        self.add_unlisted(&listed, &mut texts);
+        let top = self.top.display().to_string();
+        let workspace = metadata::parse(&listed, &texts, &Origin { top: &top }).map_err(|what| broken("the working tree", &what))?;
+        if let Some(target) = cargo::target_directory(&listed) {
+            self.cache = Cache::below(&target);
+            self.target = target;
+        }
+        self.keep(tree, &workspace);
+        Ok(workspace)
+    }
+
+    /// Manifests of members that git does not list: ignored ones, and those in submodules.
+    fn add_unlisted(&self, listed: &[u8], texts: &mut Texts) {
+        for manifest in cargo::manifests(listed) {
+            if let Some(path) = self.in_repository(&manifest).filter(|path| !texts.contains_key(path)) {
+                if let Ok(text) = fs::read(&manifest) {
+                    texts.insert(path, text);
+                }
+            }
+        }
+    }
+
+    /// The manifests, and the settings files, of a commit.
+    fn texts(&self, tree: &Tree) -> Result<Texts, Problem> {
+        let files = tree.iter().filter(|(path, entry)| metadata::is_read(path) && matches!(entry.mode, Mode::File | Mode::Program));
+        let files: Vec<(&RepoPath, ObjectId)> = files.map(|(path, entry)| (path, entry.id)).collect();
+        let ids: Vec<ObjectId> = files.iter().map(|(_, id)| *id).collect();
+        let contents = self.git.contents(&ids)?;
+        files
+            .into_iter()
+            .map(|(path, id)| Ok((path.clone(), contents.get(&id).cloned().ok_or_else(|| missing(path))?)))
+            .collect()
+    }
+
+    fn lay_out(&self, tree: &Tree, texts: &Texts) -> Result<Scratch, Problem> {
+        let links: Vec<(&RepoPath, ObjectId)> =
+            tree.iter().filter(|(_, entry)| entry.mode == Mode::Link).map(|(path, entry)| (path, entry.id)).collect();
+        let targets = self.git.contents(&links.iter().map(|(_, id)| *id).collect::<Vec<_>>())?;
+        let links: BTreeMap<RepoPath, Vec<u8>> =
+            links.into_iter().filter_map(|(path, id)| Some((path.clone(), targets.get(&id)?.clone()))).collect();
+        Scratch::lay_out(tree, texts, &links, self.top)
+    }
+
+    /// The workspace of a commit; `start` is the folder of one of its manifests.
+    fn laid_out(&self, tree: &Tree, start: &RepoPath, side: &str) -> Result<Workspace, Problem> {
+        let texts = self.texts(tree)?;
+        let scratch = self.lay_out(tree, &texts)?;
+        let listed = scratch.metadata(start, &self.place.root, side)?;
+        let origin = scratch.origin();
+        let workspace = metadata::parse(&listed, &texts, &Origin { top: &origin }).map_err(|what| broken(side, &what))?;
+        self.keep(tree, &workspace);
+        Ok(workspace)
+    }
+
+    /// The lockfile of a state.
+    fn lock(&self, state: &State, in_working_tree: bool) -> Result<Option<Lock>, Problem> {
+        let path = state.workspace.root.join(b"Cargo.lock").unwrap_or_default();
+        let Some(entry) = state.tree.get(path.as_bytes()) else { return Ok(None) };
+        let name = format!("lock-{}-{}.json", env!("CARGO_PKG_VERSION"), entry.id);
+        if let Some(lock) = self.cache.get(&name) {
+            return Ok(Some(lock));
+        }
+        let text = match in_working_tree {
+            true => fs::read(on_disk(self.top, &path)).map_err(|error| broken_lock(&path, &error.to_string()))?,
+            false => self.git.contents(&[entry.id])?.remove(&entry.id).ok_or_else(|| missing(&path))?,
+        };
+        let lock = lock::parse(&text).map_err(|broken| match broken {
+            Broken::Conflicted => Problem::mend(
+                format!("{path} has conflict marks of a merge in it"),
+                format!("git checkout HEAD -- :/{path} && cargo update --workspace"),
+            ),
+            Broken::Unreadable(why) => broken_lock(&path, &why),
+        })?;
+        self.cache.put(&name, &lock);
+        Ok(Some(lock))
+    }
+
+    /// The edges of one platform.
+    fn kept(&self, head: &State, triple: &str, in_working_tree: bool) -> Result<Kept, Problem> {
+        let resolved = if in_working_tree {
+            cargo::resolved(&on_disk(self.top, &head.workspace.root))?
+        } else {
+            let mut texts = self.texts(&head.tree)?;
+            let lock = head.workspace.root.join(b"Cargo.lock").unwrap_or_default();
+            if let Some(entry) = head.tree.get(lock.as_bytes()) {
+                let text = self.git.contents(&[entry.id])?.remove(&entry.id).ok_or_else(|| missing(&lock))?;
+                texts.insert(lock, text);
+            }
+            self.lay_out(&head.tree, &texts)?.resolved(&head.workspace.root, &self.place.root)?
+        };
+        platform::parse(&String::from_utf8_lossy(&resolved), triple, &head.workspace)
+    }
+}
+
+fn broken(side: &str, what: &str) -> Problem {
+    Problem::mend(format!("the manifests of {side} cannot be understood: {what}"), "cargo metadata --no-deps --format-version 1")
+}
+
+fn broken_lock(path: &RepoPath, why: &str) -> Problem {
+    Problem::mend(format!("{path} is broken: {why}"), format!("git checkout HEAD -- :/{path}"))
+}
+
+fn missing(path: &RepoPath) -> Problem {
+    let what = format!("the base's {path} is not in this clone, which is partial");
+    Problem::mend(what, "git fetch --refetch --no-filter origin")
+}

@@ -1,0 +1,52 @@
+//! The answer as a GitHub Actions matrix and output lines, and the arguments that both carry.
+
+use serde_json::{Value, json};
+use supercargo_plan::answer::Answer;
+use supercargo_plan::facts::workspace::MemberName;
+
+/// `-p a -p b`.
+#[must_use]
+pub fn cargo_arguments(answer: &Answer<'_>, members: &[MemberName]) -> String {
+    members.iter().map(|name| answer.cargo_argument(name)).collect::<Vec<_>>().join(" ")
+}
+
+/// A filterset for cargo-nextest; `none()` where there is nobody.
+#[must_use]
+pub fn nextest_filter(members: &[MemberName]) -> String {
+    match members {
+        [] => "none()".to_owned(),
+        members => members.iter().map(|name| format!("package(={name})")).collect::<Vec<_>>().join(" | "),
+    }
+}
+
+/// A matrix: an entry for each of `shards`, none for none.
+#[must_use]
+pub fn matrix(answer: &Answer<'_>, shards: &[Vec<MemberName>]) -> Value {
+    let entry = |(n, members): (usize, &Vec<MemberName>)| {
+        json!({
+            "shard": n + 1,
+            "shards": shards.len(),
+            "name": match members.as_slice() {
+                [only] => only.to_string(),
+                [first, rest @ ..] => format!("{first} and {} more", rest.len()),
+                [] => String::new(),
+            },
+            "members": members,
+            "cargo_args": cargo_arguments(answer, members),
+            "nextest": nextest_filter(members),
+        })
+    };
+    json!({ "include": shards.iter().enumerate().map(entry).collect::<Vec<_>>() })
+}
+
+/// `any`, `count`, `members` and `matrix` as output lines.
+#[must_use]
+pub fn outputs(answer: &Answer<'_>, members: &[MemberName], shards: &[Vec<MemberName>]) -> String {
+    format!(
+        "any={}\ncount={}\nmembers={}\nmatrix={}\n",
+        !members.is_empty(),
+        members.len(),
+        json!(members),
+        matrix(answer, shards)
+    )
+}

@@ -1,0 +1,140 @@
+//! Text for people: reasons, plans, faults.
+
+use std::fmt::Write as _;
+
+use supercargo_plan::answer::{Answer, Compared, Member};
+use supercargo_plan::facts::policy::Policy;
+use supercargo_plan::facts::workspace::Level;
+use supercargo_plan::graph::{Key, key};
+use supercargo_plan::ownership::{NOBODYS, NOBODYS_ENDINGS};
+use supercargo_plan::problem::Problem;
+
+/// A problem: what is wrong, and what mends it.
+#[must_use]
+pub fn problem(problem: &Problem) -> String {
+    format!("error: {}\n mend: {}\n", problem.what, problem.mend)
+}
+
+/// `main (merge base 0123456789ab)`.
+fn since(compared: &Compared) -> String {
+    match &compared.merge_base {
+        Some(merge_base) => format!("{} (merge base {})", compared.base, &merge_base[..12]),
+        None => compared.base.clone(),
+    }
+}
+
+/// One line: how many, since when; and why it is everyone, with what would change that.
+#[must_use]
+pub fn summary(answer: &Answer<'_>) -> String {
+    let (selected, all) = (answer.selected().len(), answer.workspace.members().count());
+    let mut text = format!("{selected} of {all} members affected since {}\n", since(&answer.compared));
+    for cause in &answer.affected.everyone {
+        let _written = writeln!(text, "everyone: {cause}");
+    }
+    let unowned = answer.affected.everyone.iter().find(|cause| cause.kind.word() == "unowned");
+    if let Some(cause) = unowned {
+        let _written = writeln!(text, "{}", rule_hint(&cause.what));
+    }
+    text
+}
+
+/// The rule that would take a path from everyone.
+fn rule_hint(path: &str) -> String {
+    let glob = path.rsplit_once('/').map_or_else(|| path.to_owned(), |(folder, _)| format!("{folder}/**"));
+    format!(
+        "a rule would change that, in the root Cargo.toml: [[workspace.metadata.supercargo.rule]] paths = [{glob:?}] affects = []"
+    )
+}
+
+/// `core-lib -> util -> app`.
+fn chain(keys: &[Key<'_>]) -> String {
+    keys.iter().map(Key::to_string).collect::<Vec<_>>().join(" -> ")
+}
+
+/// Every reason of one member.
+#[must_use]
+pub fn why(answer: &Answer<'_>, member: &Member<'_>) -> String {
+    let name = &member.package.name;
+    let what = if member.verdict.build { "its library or programs" } else { "only what its tests see" };
+    let mut text = format!("{name} is affected since {}: {what}\n", since(&answer.compared));
+    for reason in answer.affected.reasons(key(member.package), answer.set) {
+        let _written = writeln!(text, "\n  {}", reason.cause);
+        if reason.chain.len() > 1 {
+            let _written = writeln!(text, "    {}", chain(&reason.chain));
+        }
+    }
+    text
+}
+
+/// What a member that is not affected depends on.
+#[must_use]
+pub fn why_not(answer: &Answer<'_>, member: &Member<'_>) -> String {
+    let mut text = format!("{} is not affected since {}\n", member.package.name, since(&answer.compared));
+    let mut used: Vec<Key<'_>> =
+        answer.affected.dependencies(key(member.package), answer.set).iter().skip(1).filter_map(|chain| chain.first().copied()).collect();
+    used.sort();
+    if used.is_empty() {
+        text.push_str("it depends on nothing\n");
+        return text;
+    }
+    text.push_str("it depends on these, none of which changed:\n");
+    let kinds: [(&str, fn(&Key<'_>) -> bool); 3] = [
+        ("members", |key| matches!(key, Key::Member(_))),
+        ("path crates", |key| matches!(key, Key::Outside(_) | Key::Beyond(_))),
+        ("packages", |key| matches!(key, Key::Locked(_))),
+    ];
+    for (kind, is) in kinds {
+        let names: Vec<String> = used.iter().filter(|key| is(key)).map(Key::to_string).collect();
+        if !names.is_empty() {
+            let _written = writeln!(text, "  {kind}: {}", names.join(", "));
+        }
+    }
+    text
+}
+
+/// The answer to `--why` for a member that is not affected, or to `--why-not` for one that is.
+#[must_use]
+pub fn contrary(answer: &Answer<'_>, member: &Member<'_>, question: &str) -> String {
+    let not = if answer.holds(member) { "" } else { "not " };
+    let name = &member.package.name;
+    format!("{name} is {not}affected since {}; ask: cargo xtask affected {} {question} {name}\n", since(&answer.compared), answer.compared.base)
+}
+
+/// What will be read, and whose a path is.
+pub struct Plan<'a> {
+    /// The base, as asked.
+    pub base: &'a str,
+    /// The commit that is compared; the working tree where there is none.
+    pub head: Option<&'a str>,
+    /// The set.
+    pub set: Level,
+    /// Every process, in order.
+    pub calls: &'a [String],
+    /// The rules.
+    pub policy: &'a Policy,
+}
+
+/// A plan.
+#[must_use]
+pub fn plan(plan: &Plan<'_>) -> String {
+    let head = plan.head.unwrap_or("the working tree");
+    let set = if plan.set == Level::Build { "build" } else { "check" };
+    let mut text = format!("compare {head} with {} at their merge base; set: {set}\n\nread, and nothing else:\n", plan.base);
+    for call in plan.calls {
+        let _written = writeln!(text, "  {call}");
+    }
+    text.push_str("\nwhose a path is, the first line that fits:\n");
+    text.push_str("  who includes it, links to it, names it in rerun-if-changed or as a literal path: theirs in any case\n");
+    for rule in &plan.policy.rules {
+        let _written = writeln!(text, "  rule: {rule}");
+    }
+    let _written = writeln!(
+        text,
+        "  {} (.{}, or no ending) at the root of a member, the workspace or the repository: nobody",
+        NOBODYS.join(", "),
+        NOBODYS_ENDINGS.join(", .")
+    );
+    text.push_str("  a path in the folder of a member, or of a path crate that members use: that one\n");
+    text.push_str("  anything else: everyone\n");
+    text
+}
