@@ -1,5 +1,6 @@
 //! Two sides of a comparison to the members that differ, each with every reason.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -167,9 +168,24 @@ fn change(before: bool, after: bool) -> &'static str {
 
 /// What differs between two sets of components.
 fn differences(before: &Components<'_>, after: &Components<'_>) -> BTreeSet<Cause> {
-    let keys: BTreeSet<&Component<'_>> = before.keys().chain(after.keys()).collect();
-    let differing = keys.into_iter().filter(|key| before.get(key) != after.get(key));
-    differing.map(|key| difference(key, before.get(key), after.get(key))).collect()
+    let mut causes = BTreeSet::new();
+    let (mut old, mut new) = (before.iter().peekable(), after.iter().peekable());
+    loop {
+        let (left, right) = match (old.peek(), new.peek()) {
+            (Some((one, _)), Some((other, _))) => match one.cmp(other) {
+                Ordering::Less => (old.next(), None),
+                Ordering::Greater => (None, new.next()),
+                Ordering::Equal => (old.next(), new.next()),
+            },
+            (Some(_), None) => (old.next(), None),
+            (None, Some(_)) => (None, new.next()),
+            (None, None) => return causes,
+        };
+        let (before, after) = (left.map(|(_, value)| value), right.map(|(_, value)| value));
+        if let (Some((key, _)), true) = (left.or(right), before != after) {
+            causes.insert(difference(key, before, after));
+        }
+    }
 }
 
 fn difference(key: &Component<'_>, before: Option<&(Level, Value<'_>)>, after: Option<&(Level, Value<'_>)>) -> Cause {

@@ -8,7 +8,7 @@ use supercargo_artifact::digest::{Digest, Hasher};
 use crate::facts::Snapshot;
 use crate::facts::path::RepoPath;
 use crate::facts::policy::{Affects, Policy};
-use crate::facts::tree::Mode;
+use crate::facts::tree::{Mode, ObjectId, PathId};
 use crate::facts::workspace::{DependencyKind, Level, Scope};
 use crate::graph::{Graph, Key, key};
 use crate::ownership::Ownership;
@@ -32,7 +32,19 @@ pub enum Component<'a> {
 }
 
 /// A component's value: two that differ make a difference.
-pub type Value<'a> = Cow<'a, [u8]>;
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// A file's mode and the id of its content.
+    File(Mode, ObjectId),
+    /// Bytes that say it.
+    Bytes(Cow<'a, [u8]>),
+}
+
+impl<'a> Value<'a> {
+    fn of(text: &'a str) -> Self {
+        Self::Bytes(Cow::Borrowed(text.as_bytes()))
+    }
+}
 
 /// The components of one node.
 pub type Components<'a> = BTreeMap<Component<'a>, (Level, Value<'a>)>;
@@ -59,38 +71,43 @@ pub enum Which {
     Head,
 }
 
+impl Which {
+    /// A value for what cannot be compared.
+    fn unlike_the_other(self) -> Value<'static> {
+        Value::of(if self == Self::Base { "unknown before" } else { "unknown now" })
+    }
+}
+
 /// Collects the components of every node that `graph` joins.
 #[must_use]
-pub fn collect<'a>(snapshot: Snapshot<'a>, ownership: &Ownership<'a>, policy: &'a Policy, graph: Graph<'a>, which: Which) -> Side<'a> {
+pub fn collect<'a>(snapshot: Snapshot<'a>, ownership: &Ownership, policy: &'a Policy, graph: Graph<'a>, which: Which) -> Side<'a> {
     let mut side = Side { graph, ..Side::default() };
     for key in side.graph.keys() {
         side.components.insert(*key, own(snapshot, *key, which));
     }
-    let value = |path: &'a RepoPath| file_value(snapshot, path, which);
+    let file = |id: PathId| snapshot.tree.path(id);
+    let value = |id: PathId| file_value(snapshot, id, which);
     for (package, files) in snapshot.workspace.packages.iter().zip(&ownership.packages) {
-        let components = side.components.entry(key(package)).or_default();
-        for (path, level) in files {
-            components.insert(Component::File(path), (*level, value(path)));
-        }
-        for part in &package.manifest {
-            let entry = (part.level, Cow::Borrowed(part.value.as_bytes()));
-            components.insert(Component::Manifest(&part.key), entry);
-        }
+        let files = files.iter().map(|(id, level)| (Component::File(file(*id)), (*level, value(*id))));
+        let parts = package.manifest.iter().map(|part| (Component::Manifest(&part.key), (part.level, Value::of(&part.value))));
+        side.components.insert(key(package), files.chain(parts).collect());
     }
-    for (path, rule) in &ownership.ruled {
-        let component = (Component::File(path), (Level::Build, value(path)));
-        match &policy.rules[*rule].affects {
-            Affects::All => drop(side.everyone.insert(component.0, component.1)),
-            Affects::Members(names) => {
-                for name in names {
-                    if let Some(components) = side.components.get_mut(&Key::Member(name.as_str())) {
-                        components.insert(component.0, component.1.clone());
-                    }
-                }
+    for (id, rule) in &ownership.ruled {
+        let component = Component::File(file(*id));
+        let names = match &policy.rules[*rule].affects {
+            Affects::All => {
+                side.everyone.insert(component, (Level::Build, value(*id)));
+                continue;
+            }
+            Affects::Members(names) => names,
+        };
+        for name in names {
+            if let Some(components) = side.components.get_mut(&Key::Member(name.as_str())) {
+                components.insert(component, (Level::Build, value(*id)));
             }
         }
     }
-    side.unowned = ownership.unowned.iter().map(|path| (*path, value(path))).collect();
+    side.unowned = ownership.unowned.iter().map(|id| (file(*id), value(*id))).collect();
     settings(snapshot, &mut side);
     side
 }
@@ -102,11 +119,10 @@ fn own<'a>(snapshot: Snapshot<'a>, key: Key<'a>, which: Which) -> Components<'a>
         Key::Locked(id) => {
             let package = snapshot.lock.and_then(|lock| lock.get(id));
             let checksum = package.and_then(|package| package.checksum.as_deref());
-            let value = Cow::Borrowed(checksum.unwrap_or_default().as_bytes());
-            components.insert(Component::Checksum, (Level::Build, value));
+            components.insert(Component::Checksum, (Level::Build, Value::of(checksum.unwrap_or_default())));
         }
         Key::Beyond(_) => {
-            components.insert(Component::Beyond, (Level::Build, Cow::Owned(format!("{which:?}").into_bytes())));
+            components.insert(Component::Beyond, (Level::Build, which.unlike_the_other()));
         }
         Key::Member(_) | Key::Outside(_) => {}
     }
@@ -114,12 +130,13 @@ fn own<'a>(snapshot: Snapshot<'a>, key: Key<'a>, which: Which) -> Components<'a>
 }
 
 /// A file's value: mode and content id; a link's target; for what git cannot name, something that equals nothing.
-fn file_value<'a>(snapshot: Snapshot<'a>, path: &'a RepoPath, which: Which) -> Value<'a> {
-    let Some(entry) = snapshot.tree.get(path.as_bytes()) else { return Cow::Borrowed(&[]) };
-    match (entry.mode, snapshot.links.get(path)) {
-        (Mode::Link, Some(target)) => Cow::Owned([b"link ", target.as_slice()].concat()),
-        _ if entry.id.is_zero() => Cow::Owned(format!("unknown {which:?}").into_bytes()),
-        (mode, _) => Cow::Owned([&[mode as u8], entry.id.as_bytes()].concat()),
+fn file_value<'a>(snapshot: Snapshot<'a>, id: PathId, which: Which) -> Value<'a> {
+    let entry = snapshot.tree.entry(id);
+    let target = (entry.mode == Mode::Link).then(|| snapshot.links.get(snapshot.tree.path(id))).flatten();
+    match target {
+        Some(target) => Value::Bytes(Cow::Borrowed(target)),
+        None if entry.id.is_zero() => which.unlike_the_other(),
+        None => Value::File(entry.mode, entry.id),
     }
 }
 
@@ -129,7 +146,7 @@ fn settings<'a>(snapshot: Snapshot<'a>, side: &mut Side<'a>) {
         snapshot.workspace.packages.iter().map(|package| (key(package), &package.folder)).collect();
     for setting in &snapshot.workspace.settings {
         let component = setting.path.as_ref().map_or(Component::Setting(&setting.key), Component::File);
-        let value = (setting.level, Cow::Borrowed(setting.value.as_bytes()));
+        let value = (setting.level, Value::of(&setting.value));
         let governs = |node: &Key<'_>| match (&setting.scope, node) {
             (Scope::Named(name), Key::Locked(id)) => id.name == *name,
             (Scope::Named(name), Key::Member(member)) => member == name,
@@ -168,7 +185,8 @@ pub fn digest<'a>(side: &Side<'a>) -> BTreeMap<Key<'a>, Fingerprints> {
     let everyone = |level| {
         let mut hasher = hash(&side.everyone, level);
         for (path, value) in side.unowned.iter().filter(|_| level == Level::Build) {
-            hasher.field(path.as_bytes()).field(value);
+            hasher.field(path.as_bytes());
+            feed(&mut hasher, value);
         }
         hasher.finish()
     };
@@ -246,7 +264,15 @@ fn hash(components: &Components<'_>, wanted: Level) -> Hasher {
             Component::Checksum => ("checksum", b""),
             Component::Beyond => ("beyond", b""),
         };
-        hasher.field(kind.as_bytes()).field(name).field(value);
+        hasher.field(kind.as_bytes()).field(name);
+        feed(&mut hasher, value);
     }
     hasher
+}
+
+fn feed(hasher: &mut Hasher, value: &Value<'_>) {
+    match value {
+        Value::File(mode, id) => hasher.field(&[*mode as u8]).field(id.as_bytes()),
+        Value::Bytes(bytes) => hasher.field(bytes),
+    };
 }

@@ -7,21 +7,21 @@ use crate::facts::includes::Resolver;
 use crate::facts::path::RepoPath;
 use crate::facts::policy::{Affects, Policy};
 use crate::facts::source::{Inputs, Literal, Source, Usage};
-use crate::facts::tree::Mode;
+use crate::facts::tree::{Mode, PathId, Tree};
 use crate::facts::workspace::{Level, Package, Scope, TargetKind, Workspace};
 
 /// The files of one package that count, by what they can change.
-pub type Files<'a> = BTreeMap<&'a RepoPath, Level>;
+pub type Files = BTreeMap<PathId, Level>;
 
 /// Whom each path of a tree reaches.
 #[derive(Debug, Default)]
-pub struct Ownership<'a> {
+pub struct Ownership {
     /// By position in [`Workspace::packages`]: the files that count for it.
-    pub packages: Vec<Files<'a>>,
+    pub packages: Vec<Files>,
     /// Paths that a rule gives to members, or to all: (path, the rule's position).
-    pub ruled: BTreeMap<&'a RepoPath, usize>,
+    pub ruled: BTreeMap<PathId, usize>,
     /// Paths that nobody owns and no rule names.
-    pub unowned: Vec<&'a RepoPath>,
+    pub unowned: Vec<PathId>,
     /// Which rules matched something.
     pub matched: Vec<bool>,
 }
@@ -45,52 +45,43 @@ const CHECK_FOLDERS: [&[u8]; 3] = [b"tests", b"benches", b"examples"];
 
 /// Finds whom each path reaches.
 #[must_use]
-pub fn resolve<'a>(snapshot: Snapshot<'a>, policy: &Policy) -> Ownership<'a> {
-    let workspace = snapshot.workspace;
-    let resolver = Resolver::new(snapshot.tree, snapshot.links, &workspace.root);
+pub fn resolve(snapshot: Snapshot<'_>, policy: &Policy) -> Ownership {
+    let (tree, workspace) = (snapshot.tree, snapshot.workspace);
+    let folders = workspace.packages.iter().map(|package| &package.folder);
+    let resolver = Resolver::new(tree, snapshot.links, &workspace.root, folders);
     let (located, elsewhere) = by_location(snapshot);
     let mut ownership = Ownership { matched: vec![false; policy.rules.len()], ..Ownership::default() };
-    let mut data = BTreeMap::new();
+    let mut rest: BTreeMap<PathId, Option<usize>> = elsewhere.into_iter().map(|path| (path, None)).collect();
     for (n, package) in workspace.packages.iter().enumerate() {
-        let claims = Claims::collect(snapshot, &resolver, package, &located[n]);
-        for path in &located[n] {
-            if !claims.files.contains_key(path) {
-                data.insert(*path, n);
-            }
-        }
-        ownership.packages.push(claims.files);
+        let files = Claims::collect(snapshot, &resolver, package, &located[n]);
+        rest.extend(located[n].iter().filter(|path| !files.contains_key(path)).map(|path| (*path, Some(n))));
+        ownership.packages.push(files);
     }
-    let claimed: BTreeSet<&RepoPath> =
-        ownership.packages.iter().flat_map(|files| files.keys().copied()).collect();
-    let rest = data.iter().map(|(path, n)| (*path, Some(*n))).chain(elsewhere.into_iter().map(|path| (path, None)));
-    for (path, owner) in rest {
-        let rule = policy.rules.iter().position(|rule| rule.matches(path));
-        if let Some(rule) = rule {
+    let claimed: BTreeSet<PathId> = ownership.packages.iter().flat_map(|files| files.keys().copied()).collect();
+    for (id, owner) in rest {
+        let path = tree.path(id);
+        if let Some(rule) = policy.rules.iter().position(|rule| rule.matches(path)) {
             ownership.matched[rule] = true;
-            ownership.ruled.insert(path, rule);
+            ownership.ruled.insert(id, rule);
         } else if nobodys(path, owner.map(|n| &workspace.packages[n]), workspace) {
             continue;
         } else if let Some(owner) = owner {
-            ownership.packages[owner].insert(path, Level::Check);
-        } else if !claimed.contains(path) && !governed(path, workspace) {
-            ownership.unowned.push(path);
+            ownership.packages[owner].insert(id, Level::Check);
+        } else if !claimed.contains(&id) && !governed(path, workspace) {
+            ownership.unowned.push(id);
         }
     }
-    rules_over_sources(&mut ownership, policy);
+    rules_over_sources(&mut ownership, &claimed, tree, policy);
     ownership
 }
 
 /// Rules add their members to paths that belong to somebody too, without taking them from anybody.
-fn rules_over_sources<'a>(ownership: &mut Ownership<'a>, policy: &Policy) {
-    if policy.rules.is_empty() {
-        return;
-    }
-    let owned: Vec<&'a RepoPath> = ownership.packages.iter().flat_map(|files| files.keys().copied()).collect();
-    for path in owned {
-        if let Some(rule) = policy.rules.iter().position(|rule| rule.matches(path)) {
+fn rules_over_sources(ownership: &mut Ownership, claimed: &BTreeSet<PathId>, tree: &Tree, policy: &Policy) {
+    for id in claimed.iter().filter(|_| !policy.rules.is_empty()) {
+        if let Some(rule) = policy.rules.iter().position(|rule| rule.matches(tree.path(*id))) {
             ownership.matched[rule] = true;
             if policy.rules[rule].affects != Affects::Members(Vec::new()) {
-                ownership.ruled.insert(path, rule);
+                ownership.ruled.insert(*id, rule);
             }
         }
     }
@@ -98,26 +89,26 @@ fn rules_over_sources<'a>(ownership: &mut Ownership<'a>, policy: &Policy) {
 
 /// The tree's paths by the package in whose folder they lie (the nearest one), and those in none. Manifests and
 /// lockfiles that are compared by meaning are left out.
-fn by_location(snapshot: Snapshot<'_>) -> (Vec<Vec<&RepoPath>>, Vec<&RepoPath>) {
-    let workspace = snapshot.workspace;
+fn by_location(snapshot: Snapshot<'_>) -> (Vec<Vec<PathId>>, Vec<PathId>) {
+    let (tree, workspace) = (snapshot.tree, snapshot.workspace);
     let folders: BTreeMap<&[u8], usize> =
         workspace.packages.iter().enumerate().map(|(n, package)| (package.folder.as_bytes(), n)).collect();
     let mut located = vec![Vec::new(); workspace.packages.len()];
     let mut elsewhere = Vec::new();
-    let mut last: (Option<RepoPath>, Option<usize>) = (None, None);
-    for (path, _) in snapshot.tree.iter() {
-        let folder = path.parent();
-        if last.0.as_ref() != Some(&folder) {
-            let owner = folder.ancestors().find_map(|ancestor| folders.get(ancestor).copied());
-            last = (Some(folder), owner);
+    let mut last: (Option<&[u8]>, Option<usize>) = (None, None);
+    for id in tree.ids() {
+        let path = tree.path(id);
+        let folder = path.folder();
+        if last.0 != Some(folder) {
+            last = (Some(folder), path.ancestors().skip(1).find_map(|ancestor| folders.get(ancestor).copied()));
         }
-        let manifest = path.name() == b"Cargo.toml" && folders.contains_key(path.parent().as_bytes());
+        let manifest = path.name() == b"Cargo.toml" && folders.contains_key(folder);
         if manifest || is_root_file(path, workspace) || is_outside_lock(path, last.1, workspace) {
             continue;
         }
         match last.1 {
-            Some(owner) => located[owner].push(path),
-            None => elsewhere.push(path),
+            Some(owner) => located[owner].push(id),
+            None => elsewhere.push(id),
         }
     }
     (located, elsewhere)
@@ -151,33 +142,46 @@ struct Claims<'a, 's> {
     snapshot: Snapshot<'a>,
     resolver: &'s Resolver<'a>,
     package: &'a Package,
-    files: Files<'a>,
+    /// Folders where libraries and programs start, and where tests, benches and examples do.
+    folders: [Vec<RepoPath>; 2],
+    files: Files,
     inputs: Inputs,
-    /// Literals of macros and attributes that found no file where they stand: templates and the like.
+    /// Literals of macros and attributes, which may name files from any folder of the package: templates and the like.
     templates: BTreeSet<&'a str>,
-    open: Vec<(&'a RepoPath, Level, bool)>,
+    open: [Vec<Reading>; 2],
+}
+
+/// A source that is to be read.
+#[derive(Clone, Copy)]
+struct Reading {
+    path: PathId,
+    build_script: bool,
+    /// Whether a target starts here.
+    root: bool,
 }
 
 impl<'a, 's> Claims<'a, 's> {
-    fn collect(
-        snapshot: Snapshot<'a>,
-        resolver: &'s Resolver<'a>,
-        package: &'a Package,
-        located: &[&'a RepoPath],
-    ) -> Self {
+    fn collect(snapshot: Snapshot<'a>, resolver: &'s Resolver<'a>, package: &'a Package, located: &[PathId]) -> Files {
+        let folders = |wanted: TargetKind| -> Vec<RepoPath> {
+            let targets = package.targets.iter().filter(|target| target.kind == wanted);
+            targets.map(|target| target.source.parent()).filter(|folder| *folder != package.folder).collect()
+        };
         let mut claims = Self {
             snapshot,
             resolver,
             package,
+            folders: [folders(TargetKind::Product), folders(TargetKind::Check)],
             files: Files::new(),
             inputs: Inputs::Silent,
             templates: BTreeSet::new(),
-            open: Vec::new(),
+            open: [Vec::new(), Vec::new()],
         };
         for kind in [TargetKind::BuildScript, TargetKind::Product, TargetKind::Check] {
             let level = if kind == TargetKind::Check { Level::Check } else { Level::Build };
             for target in package.targets.iter().filter(|target| target.kind == kind) {
-                claims.claim(target.source.as_bytes(), level, Some(kind == TargetKind::BuildScript));
+                if let Some(path) = snapshot.tree.find(target.source.as_bytes()) {
+                    claims.claim(path, level, Some((kind == TargetKind::BuildScript, true)));
+                }
             }
             if level == Level::Build {
                 claims.read(Level::Build);
@@ -185,67 +189,75 @@ impl<'a, 's> Claims<'a, 's> {
         }
         claims.read(Level::Check);
         // Sources that no module declares: who knows what includes them.
-        for path in located.iter().filter(|path| path.name().ends_with(b".rs")) {
-            if !claims.files.contains_key(path) {
-                claims.claim(path.as_bytes(), claims.level_by_location(path), Some(false));
+        for path in located {
+            if !claims.files.contains_key(path) && snapshot.tree.path(*path).name().ends_with(b".rs") {
+                claims.claim(*path, claims.level_by_location(snapshot.tree.path(*path)), Some((false, true)));
             }
         }
         claims.read(Level::Check);
         claims.data(located);
-        claims
+        claims.files
     }
 
-    /// Counts the file at `path`; `read` says whether it is a source (of the build script), to be read in its turn.
-    fn claim(&mut self, path: &[u8], level: Level, read: Option<bool>) {
-        let Some((path, entry)) = self.snapshot.tree.find(path) else { return };
-        if self.files.get(path).is_some_and(|known| *known <= level) {
+    /// Counts a file; `read` says whether it is a source (of the build script, where a target starts).
+    fn claim(&mut self, path: PathId, level: Level, read: Option<(bool, bool)>) {
+        if self.files.get(&path).is_some_and(|known| *known <= level) {
             return;
         }
         self.files.insert(path, level);
-        if let Some(build_script) = read {
-            self.open.push((path, level, build_script));
+        if let Some((build_script, root)) = read {
+            self.open[level as usize].push(Reading { path, build_script, root });
         }
-        if entry.mode == Mode::Link {
-            for target in self.resolver.follow(path).iter().flat_map(|found| found.all().collect::<Vec<_>>()) {
-                self.claim(target.as_bytes(), level, read);
+        if self.snapshot.tree.entry(path).mode == Mode::Link {
+            let found = self.resolver.follow(self.snapshot.tree.path(path));
+            for target in found.into_iter().flat_map(|found| found.files) {
+                self.claim(target, level, read);
             }
         }
     }
 
     /// Reads the open sources of at most `level`, and those that they lead to.
     fn read(&mut self, level: Level) {
-        while let Some(at) = self.open.iter().position(|(_, open, _)| *open <= level) {
-            let (path, level, build_script) = self.open.swap_remove(at);
-            if let Some(source) = self.source(path) {
-                self.read_source(path, source, level, build_script);
+        for now in [Level::Build, Level::Check].into_iter().filter(|now| *now <= level) {
+            while let Some(reading) = self.open[now as usize].pop() {
+                if let Some(source) = self.source(reading.path) {
+                    self.read_source(reading, source, now);
+                }
+                if now == Level::Check && !self.open[0].is_empty() {
+                    self.read(Level::Build);
+                }
             }
         }
     }
 
-    fn source(&self, path: &RepoPath) -> Option<&'a Source> {
-        let entry = self.snapshot.tree.get(path.as_bytes())?;
+    fn source(&self, path: PathId) -> Option<&'a Source> {
+        let entry = self.snapshot.tree.entry(path);
         match entry.mode {
             // A link's text is its target's, but paths in it start where the link stands.
-            Mode::Link => self.source(self.resolver.follow(path)?.file.filter(|file| *file != path)?),
+            Mode::Link => {
+                let found = self.resolver.follow(self.snapshot.tree.path(path)).filter(|found| !found.folder)?;
+                self.snapshot.sources.get(&self.snapshot.tree.entry(*found.files.last()?).id)
+            }
             _ => self.snapshot.sources.get(&entry.id),
         }
     }
 
-    fn read_source(&mut self, path: &RepoPath, source: &'a Source, level: Level, build_script: bool) {
+    fn read_source(&mut self, reading: Reading, source: &'a Source, level: Level) {
+        let path = self.snapshot.tree.path(reading.path);
         let inner = |test: bool| if test { Level::Check } else { level };
-        if build_script {
+        if reading.build_script {
             self.inputs = match (self.inputs, source.inputs) {
                 (Inputs::Computed, _) | (_, Inputs::Computed) => Inputs::Computed,
                 (Inputs::Silent, other) | (other, _) => other,
             };
         }
         for module in &source.modules {
-            for file in self.resolver.module(path, module) {
-                self.claim(file.as_bytes(), inner(module.test), Some(build_script));
+            for file in self.resolver.module(path, module, reading.root) {
+                self.claim(file, inner(module.test), Some((reading.build_script, false)));
             }
         }
         for literal in &source.literals {
-            self.read_literal(path, literal, inner(literal.test), build_script);
+            self.read_literal(path, literal, inner(literal.test), reading.build_script);
         }
     }
 
@@ -255,31 +267,33 @@ impl<'a, 's> Claims<'a, 's> {
             self.templates.insert(literal.text.trim_matches('/'));
         }
         for found in self.resolver.literal(path, &self.package.folder, literal) {
-            let read = (literal.usage == Usage::Include).then_some(build_script);
-            for file in found.all() {
+            let read = (literal.usage == Usage::Include).then_some((build_script, true));
+            for file in found.files {
                 // The package's own data that code may read when it runs: only its own tests see that.
-                let own = file.below(&self.package.folder).is_some();
-                let level = if own && !compiled { Level::Check } else { level };
-                self.claim(file.as_bytes(), level, read);
+                let own = self.snapshot.tree.path(file).below(&self.package.folder).is_some();
+                self.claim(file, if own && !compiled { Level::Check } else { level }, read);
             }
         }
     }
 
     /// The package's files that no source names.
-    fn data(&mut self, located: &[&'a RepoPath]) {
+    fn data(&mut self, located: &[PathId]) {
+        let tree = self.snapshot.tree;
         let script = self.package.targets.iter().find(|target| target.kind == TargetKind::BuildScript);
-        let script = script.filter(|target| self.snapshot.tree.get(target.source.as_bytes()).is_some());
+        let script = script.filter(|target| tree.get(target.source.as_bytes()).is_some());
         let watches_all = script.is_some() && self.inputs != Inputs::Named;
-        for path in located {
-            let level = self.level_by_location(path);
-            let nobodys = nobodys(path, Some(self.package), self.snapshot.workspace);
-            if nobodys && !watches_all && !self.is_template(path) {
+        for id in located {
+            let path = tree.path(*id);
+            if watches_all || self.is_template(path) {
+                self.claim(*id, Level::Build, None);
                 continue;
             }
-            if watches_all || (level == Level::Build && !self.files.contains_key(path)) || self.is_template(path) {
-                self.claim(path.as_bytes(), Level::Build, None);
-            } else if self.snapshot.tree.get(path.as_bytes()).is_some_and(|entry| entry.mode == Mode::Link) {
-                self.claim(path.as_bytes(), level, None);
+            if self.files.contains_key(id) || nobodys(path, Some(self.package), self.snapshot.workspace) {
+                continue;
+            }
+            let level = self.level_by_location(path);
+            if level == Level::Build || tree.entry(*id).mode == Mode::Link {
+                self.claim(*id, level, None);
             }
         }
     }
@@ -290,21 +304,15 @@ impl<'a, 's> Claims<'a, 's> {
             return false;
         };
         let starts = below.match_indices('/').map(|(at, _)| at + 1);
-        std::iter::once(0).chain(starts).any(|start| self.templates.contains(&below[start..]))
+        !self.templates.is_empty() && std::iter::once(0).chain(starts).any(|start| self.templates.contains(&below[start..]))
     }
 
     /// What a file can change, judged by the folder it lies in.
     fn level_by_location(&self, path: &RepoPath) -> Level {
-        let package = &self.package.folder;
-        let Some(below) = path.below(package) else { return Level::Check };
+        let Some(below) = path.below(&self.package.folder) else { return Level::Check };
         let first = below.split(|byte| *byte == b'/').next().unwrap_or_default();
-        let folders = |wanted: TargetKind| {
-            let targets = self.package.targets.iter().filter(move |target| target.kind == wanted);
-            targets.map(|target| target.source.parent()).filter(|folder| folder != package)
-        };
-        let in_product = folders(TargetKind::Product).any(|folder| path.below(&folder).is_some());
-        let in_check = CHECK_FOLDERS.contains(&first) || folders(TargetKind::Check).any(|f| path.below(&f).is_some());
-        match (in_product, in_check) {
+        let [in_product, in_check] = self.folders.each_ref().map(|folders| folders.iter().any(|f| path.below(f).is_some()));
+        match (in_product, in_check || CHECK_FOLDERS.contains(&first)) {
             (true, _) => Level::Build,
             (false, true) => Level::Check,
             // A path crate's tests are never run here, so whatever else it holds counts for its users.

@@ -110,8 +110,8 @@ fn plan(request: &Request<'_>, asked: &str, arguments: &Arguments) -> Ended {
 /// Prints what the policy leaves open.
 fn lint(world: &World, policy: &Policy, faults: &[String]) -> Ended {
     let ownership = ownership::resolve(world.snapshot(&world.head), policy);
-    let untracked = |path: &[u8]| world.untracked.contains(path);
-    let unowned = ownership.unowned.iter().filter(|path| !untracked(path.as_bytes())).map(|path| format!("unowned: {path}"));
+    let unowned = ownership.unowned.iter().map(|id| world.head.tree.path(*id));
+    let unowned = unowned.filter(|path| !world.untracked.contains(*path)).map(|path| format!("unowned: {path}"));
     let idle = policy.rules.iter().zip(&ownership.matched).filter(|(_, matched)| !**matched);
     let idle = idle.map(|(rule, _)| format!("matches nothing: {rule}"));
     let found: Vec<String> = unowned.chain(idle).chain(faults.iter().map(|fault| format!("fault: {fault}"))).collect();
@@ -177,7 +177,7 @@ struct Sides<'a> {
 }
 
 fn sides<'a>(world: &'a World, policy: &'a Policy) -> Sides<'a> {
-    let parts = |state: &'a State| -> (Ownership<'a>, Graph<'a>) {
+    let parts = |state: &'a State| -> (Ownership, Graph<'a>) {
         let snapshot = world.snapshot(state);
         (ownership::resolve(snapshot, policy), graph::join(snapshot))
     };

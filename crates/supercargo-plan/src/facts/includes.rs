@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::path::RepoPath;
 use super::source::{Literal, Module, Usage};
-use super::tree::{Mode, Tree};
+use super::tree::{Mode, PathId, Tree};
 
 /// The targets of the symbolic links of a tree.
 pub type Links = BTreeMap<RepoPath, Vec<u8>>;
@@ -16,66 +16,75 @@ const DEEPEST_LINK: usize = 16;
 pub struct Resolver<'a> {
     tree: &'a Tree,
     links: &'a Links,
-    repositories: BTreeSet<&'a RepoPath>,
+    repositories: BTreeSet<&'a [u8]>,
     root: &'a RepoPath,
+    top: RepoPath,
+    /// What the folders that paths start from hold: most literals are ruled out by their first component.
+    first: BTreeMap<&'a RepoPath, BTreeSet<&'a [u8]>>,
 }
 
 /// What a path leads to: the links on the way, then a file, or all files of a folder.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Found<'a> {
-    /// Links that were followed.
-    pub links: Vec<&'a RepoPath>,
-    /// The file, when it is one.
-    pub file: Option<&'a RepoPath>,
-    /// The files of the folder, when it is one.
-    pub inside: Vec<&'a RepoPath>,
-}
-
-impl<'a> Found<'a> {
-    /// Everything that counts for whoever names the path.
-    pub fn all(&self) -> impl Iterator<Item = &'a RepoPath> {
-        self.links.iter().chain(&self.file).chain(&self.inside).copied()
-    }
+pub struct Found {
+    /// Links that were followed, and the file or all files of the folder.
+    pub files: Vec<PathId>,
+    /// Whether the path leads to a folder.
+    pub folder: bool,
 }
 
 impl<'a> Resolver<'a> {
-    /// Looks up in `tree`, whose links lead to `links`, for the workspace at `root`.
+    /// Looks up in `tree`, whose links lead to `links`, for the workspace at `root` with packages in `packages`.
     #[must_use]
-    pub fn new(tree: &'a Tree, links: &'a Links, root: &'a RepoPath) -> Self {
-        let repositories = tree.iter().filter(|(_, entry)| entry.mode == Mode::Repository).map(|(path, _)| path);
-        Self { tree, links, repositories: repositories.collect(), root }
+    pub fn new(tree: &'a Tree, links: &'a Links, root: &'a RepoPath, packages: impl Iterator<Item = &'a RepoPath>) -> Self {
+        let repositories = tree.iter().filter(|(_, entry)| entry.mode == Mode::Repository).map(|(path, _)| path.as_bytes());
+        let first = packages.chain([root]).map(|folder| {
+            let below = tree.below(folder).filter_map(|id| tree.path(id).below(folder));
+            (folder, below.filter_map(|path| path.split(|byte| *byte == b'/').next()).collect())
+        });
+        Self { tree, links, repositories: repositories.collect(), root, top: RepoPath::default(), first: first.collect() }
     }
 
     /// What `relative` means, seen from `folder`; none where nothing is there.
     #[must_use]
-    pub fn look_up(&self, folder: &RepoPath, relative: &[u8]) -> Option<Found<'a>> {
+    pub fn look_up(&self, folder: &RepoPath, relative: &[u8]) -> Option<Found> {
         let mut found = Found::default();
-        let path = self.walk(folder, relative, &mut found.links, DEEPEST_LINK)?;
-        found.file = self.tree.find(path.as_bytes()).map(|(path, _)| path);
-        if found.file.is_none() {
-            found.inside = self.tree.below(&path).map(|(path, _)| path).collect();
+        let path = self.walk(folder, relative, &mut found.files, DEEPEST_LINK)?;
+        match self.tree.find(path.as_bytes()) {
+            Some(file) => found.files.push(file),
+            None => {
+                let links = found.files.len();
+                found.files.extend(self.tree.below(&path));
+                found.folder = found.files.len() > links;
+                if !found.folder {
+                    return None;
+                }
+            }
         }
-        (found.file.is_some() || !found.inside.is_empty()).then_some(found)
+        Some(found)
     }
 
     /// The path that `relative` leads to, whether or not something is there.
-    fn walk(&self, folder: &RepoPath, relative: &[u8], passed: &mut Vec<&'a RepoPath>, left: usize) -> Option<RepoPath> {
+    fn walk(&self, folder: &RepoPath, relative: &[u8], passed: &mut Vec<PathId>, left: usize) -> Option<RepoPath> {
         if relative.starts_with(b"/") || left == 0 {
             return None;
         }
-        if self.links.is_empty() && self.repositories.is_empty() {
-            return folder.join(relative);
+        let plain = folder.join(relative)?;
+        let mut components = relative.split(|byte| *byte == b'/').skip_while(|component| matches!(*component, b".." | b"." | b""));
+        let detour = components.any(|component| component == b"..");
+        let on_the_way = |here: &[u8]| self.links.contains_key(here) || self.repositories.contains(here);
+        if !detour && !plain.ancestors().any(on_the_way) {
+            return Some(plain);
         }
         let mut here = folder.clone();
         for component in relative.split(|byte| *byte == b'/') {
             let next = here.join(component)?;
-            if let Some(repository) = self.repositories.get(&next) {
+            if self.repositories.contains(next.as_bytes()) {
                 // What is inside a submodule is named by the commit that it points to.
-                return Some((*repository).clone());
+                return Some(next);
             }
             here = match self.links.get_key_value(&next) {
                 Some((link, target)) => {
-                    passed.push(link);
+                    passed.extend(self.tree.find(link.as_bytes()));
                     self.walk(&here, target, passed, left - 1)?
                 }
                 None => next,
@@ -86,65 +95,68 @@ impl<'a> Resolver<'a> {
 
     /// What a link of the tree leads to.
     #[must_use]
-    pub fn follow(&self, link: &RepoPath) -> Option<Found<'a>> {
+    pub fn follow(&self, link: &RepoPath) -> Option<Found> {
         self.look_up(&link.parent(), link.name())
     }
 
-    /// The files that `module`, declared in the file `source`, may lie in.
+    /// The files that `module`, declared in the file `source`, may lie in; `root` says that a target starts there.
     #[must_use]
-    pub fn module(&self, source: &RepoPath, module: &Module) -> Vec<&'a RepoPath> {
+    pub fn module(&self, source: &RepoPath, module: &Module, root: bool) -> Vec<PathId> {
         let folder = source.parent();
         let stem = source.name().strip_suffix(b".rs").unwrap_or(source.name());
         let own = folder.join(stem).unwrap_or_default();
+        let file = |folder: &RepoPath, relative: &str| {
+            let found = self.look_up(folder, relative.trim_start_matches('/').as_bytes()).filter(|found| !found.folder);
+            found.map_or_else(Vec::new, |found| found.files)
+        };
         let around = module.name.rsplit_once('/').map_or("", |(around, _)| around);
-        let mut candidates = vec![format!("{}.rs", module.name), format!("{}/mod.rs", module.name)];
-        candidates.extend(module.paths.iter().flat_map(|path| [path.clone(), format!("{around}/{path}")]));
-        let places = candidates.iter().flat_map(|candidate| [(&folder, candidate), (&own, candidate)]);
-        let found = places.filter_map(|(folder, candidate)| {
-            let relative = candidate.trim_start_matches('/');
-            self.look_up(folder, relative.as_bytes()).filter(|found| found.file.is_some())
-        });
-        found.flat_map(|found| found.all().collect::<Vec<_>>()).collect()
+        let named = module.paths.iter().flat_map(|path| [path.clone(), format!("{around}/{path}")]);
+        let mut found: Vec<PathId> = named.flat_map(|path| [file(&folder, &path), file(&own, &path)]).flatten().collect();
+        let beside = root || matches!(stem, b"mod" | b"lib" | b"main");
+        let places = if beside { [&folder, &own] } else { [&own, &folder] };
+        for place in places {
+            if found.is_empty() {
+                found = file(place, &format!("{}.rs", module.name));
+            }
+            if found.is_empty() {
+                found = file(place, &format!("{}/mod.rs", module.name));
+            }
+        }
+        found
     }
 
     /// What `literal`, in the file `source` of the package in `package`, may mean.
     #[must_use]
-    pub fn literal(&self, source: &RepoPath, package: &RepoPath, literal: &Literal) -> Vec<Found<'a>> {
+    pub fn literal(&self, source: &RepoPath, package: &RepoPath, literal: &Literal) -> Vec<Found> {
         let Some(named) = Named::parse(&literal.text) else { return Vec::new() };
-        let folder = source.parent();
-        let top = RepoPath::default();
+        let upward = named.path.starts_with("..");
         let strict = matches!(literal.usage, Usage::Include | Usage::Rerun);
-        let anchors: Vec<&RepoPath> = match (named.anchor, literal.usage) {
-            (Anchor::Package, _) => vec![package],
-            (Anchor::Unknown, _) => vec![package, self.root, &top],
-            (Anchor::None, Usage::Include) => vec![&folder],
-            (Anchor::None, Usage::Rerun) => vec![package],
-            (Anchor::None, _) if named.path.starts_with("..") => vec![&folder, package],
-            (Anchor::None, _) if named.path.contains('/') => vec![package, self.root, &top],
-            (Anchor::None, _) => vec![package],
+        let folder = source.parent();
+        let anchors: &[&RepoPath] = match (named.anchor, literal.usage) {
+            (Anchor::None, Usage::Include) => &[&folder],
+            (Anchor::None, Usage::Rerun) | (Anchor::Package, _) => &[package],
+            (Anchor::None, _) if upward => &[&folder, package],
+            (Anchor::None, _) if !named.path.contains('/') => &[package],
+            _ => &[package, self.root, &self.top],
         };
         let mut found = Vec::new();
         for (n, anchor) in anchors.iter().enumerate() {
-            if anchors[..n].contains(anchor) || !self.may_hold(anchor, &named.path) {
+            if anchors[..n].contains(anchor) || !(strict || upward || self.may_hold(anchor, named.path)) {
                 continue;
             }
             // A folder around the package is how code finds its way, not what it reads.
-            let around = |found: &Found<'_>| {
-                found.file.is_none() && anchor.join(named.path.as_bytes()).is_some_and(|path| package.below(&path).is_some())
+            let around = |found: &Found| {
+                found.folder && anchor.join(named.path.as_bytes()).is_some_and(|path| package.below(&path).is_some())
             };
             found.extend(self.look_up(anchor, named.path.as_bytes()).filter(|found| strict || !around(found)));
         }
         found
     }
 
-    /// A cheap look before the full one: whether the first component is there at all.
+    /// Whether the first component of `path` is there at all.
     fn may_hold(&self, anchor: &RepoPath, path: &str) -> bool {
         let first = path.split('/').next().unwrap_or_default();
-        if matches!(first, "." | "..") {
-            return true;
-        }
-        let Some(first) = anchor.join(first.as_bytes()) else { return false };
-        self.tree.get(first.as_bytes()).is_some() || self.tree.has_folder(&first)
+        first == "." || self.first.get(anchor).is_none_or(|names| names.contains(first.as_bytes()))
     }
 }
 
@@ -161,17 +173,18 @@ enum Anchor {
 
 /// A literal's path without what is computed in it.
 #[derive(Debug, PartialEq, Eq)]
-struct Named {
+struct Named<'t> {
     anchor: Anchor,
-    path: String,
+    path: &'t str,
 }
 
-impl Named {
+impl<'t> Named<'t> {
     /// Cuts what is computed off both ends; none where no path is left.
-    fn parse(text: &str) -> Option<Self> {
+    fn parse(text: &'t str) -> Option<Self> {
         let (anchor, rest) = if let Some(rest) = text.strip_prefix('{') {
             let (name, rest) = rest.split_once('}')?;
             match name {
+                _ if !rest.starts_with('/') => return None,
                 "OUT_DIR" => return None,
                 "CARGO_MANIFEST_DIR" => (Anchor::Package, rest),
                 _ => (Anchor::Unknown, rest),
@@ -194,7 +207,7 @@ impl Named {
             None => rest,
         };
         let path = known.trim_start_matches('/').trim_end_matches('/');
-        (!path.is_empty()).then(|| Self { anchor, path: path.to_owned() })
+        (!path.is_empty()).then(|| Self { anchor, path })
     }
 }
 
@@ -204,7 +217,7 @@ mod tests {
 
     #[test]
     fn what_is_computed_is_cut_off() {
-        let parse = |text: &str| Named::parse(text).map(|named| (named.anchor, named.path));
+        let parse = |text: &str| Named::parse(text).map(|named| (named.anchor, named.path.to_owned()));
         assert_eq!(parse("../a.txt"), Some((Anchor::None, "../a.txt".into())));
         assert_eq!(parse("{CARGO_MANIFEST_DIR}/../a"), Some((Anchor::Package, "../a".into())));
         assert_eq!(parse("$CARGO_MANIFEST_DIR/assets/"), Some((Anchor::Package, "assets".into())));

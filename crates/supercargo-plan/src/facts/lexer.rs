@@ -1,19 +1,31 @@
 //! Rust's tokens, as far as finding string literals in code needs them: comments, characters and raw strings told apart.
+//!
+//! Words are not tokens of their own: whoever needs one looks back from a sign, so that most bytes are only skipped.
 
 use std::borrow::Cow;
 
 /// One token.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Token<'a> {
-    /// An identifier, keyword or number.
-    Word(&'a str),
-    /// One character of punctuation.
-    Sign(u8),
-    /// A string literal's content, escapes resolved; byte and C strings too.
-    Text(Cow<'a, str>),
+    /// One of `( ) [ ] { } ; , #`, and where it stands.
+    Sign(u8, usize),
+    /// A string literal's content, escapes resolved, byte and C strings too; and where it starts.
+    Text(Cow<'a, str>, usize),
     /// A quoted piece of a documentation comment, which may be code that a doctest compiles.
     Doc(Cow<'a, str>),
 }
+
+/// Bytes at which something may begin that is a token or is to be passed over as a whole.
+const STOPS: [bool; 256] = {
+    let mut stops = [false; 256];
+    let bytes = b"()[]{};,#\"'/";
+    let mut n = 0;
+    while n < bytes.len() {
+        stops[bytes[n] as usize] = true;
+        n += 1;
+    }
+    stops
+};
 
 /// Yields the tokens of a text. Never fails: what is no Rust gives tokens of some kind.
 pub struct Lexer<'a> {
@@ -28,6 +40,45 @@ impl<'a> Lexer<'a> {
     #[must_use]
     pub fn new(text: &'a [u8]) -> Self {
         Self { text, at: 0, doc: None }
+    }
+
+    /// Where the last byte before `end` is that is not white space.
+    #[must_use]
+    pub fn before(&self, end: usize) -> Option<usize> {
+        self.text[..end].iter().rposition(|byte| !byte.is_ascii_whitespace())
+    }
+
+    /// The word that ends before `end`, white space between passed over, and where it starts.
+    #[must_use]
+    pub fn word_before(&self, end: usize) -> Option<(&'a str, usize)> {
+        let last = self.before(end)?;
+        let start = self.text[..=last].iter().rposition(|byte| !is_word_byte(*byte)).map_or(0, |n| n + 1);
+        let word = std::str::from_utf8(&self.text[start..=last]).ok()?;
+        (!word.is_empty()).then_some((word, start))
+    }
+
+    /// Where the last token ended.
+    #[must_use]
+    pub fn at(&self) -> usize {
+        self.at.min(self.text.len())
+    }
+
+    /// The byte at a place.
+    #[must_use]
+    pub fn byte(&self, at: usize) -> u8 {
+        self.text[at]
+    }
+
+    /// What stands between the bracket at `open` and the next `close`, without white space.
+    #[must_use]
+    pub fn squeezed(&self, open: usize, close: u8) -> Vec<u8> {
+        let end = self.seek(open, close);
+        self.text[(open + 1).min(end)..end].iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect()
+    }
+
+    /// The words between two places.
+    pub fn words(&self, from: usize, to: usize) -> impl Iterator<Item = &'a [u8]> {
+        self.text[from..to].split(|byte| !is_word_byte(*byte)).filter(|word| !word.is_empty())
     }
 
     fn peek(&self, ahead: usize) -> u8 {
@@ -49,11 +100,8 @@ impl<'a> Lexer<'a> {
 
     fn doc_piece(&mut self) -> Option<Token<'a>> {
         let (from, end) = self.doc.take()?;
-        let open = self.seek(from, b'"');
-        let close = self.seek(open + 1, b'"');
-        if open >= end || close >= end {
-            return None;
-        }
+        let open = from + memchr::memchr(b'"', self.text.get(from..end)?)?;
+        let close = open + 1 + memchr::memchr(b'"', &self.text[open + 1..end])?;
         self.doc = Some((close + 1, end));
         Some(Token::Doc(String::from_utf8_lossy(&self.text[open + 1..close])))
     }
@@ -92,15 +140,15 @@ impl<'a> Lexer<'a> {
 
     /// A string whose opening quote is here.
     fn string(&mut self) -> Token<'a> {
+        let quote = self.at;
         self.at += 1;
         let start = self.at;
-        while self.at < self.text.len() && !matches!(self.peek(0), b'"' | b'\\') {
-            self.at += 1;
-        }
+        let end = memchr::memchr2(b'"', b'\\', &self.text[start..]);
+        self.at = end.map_or(self.text.len(), |n| start + n);
         if self.peek(0) != b'\\' {
             let content = &self.text[start..self.at];
             self.at += 1;
-            return Token::Text(String::from_utf8_lossy(content));
+            return Token::Text(String::from_utf8_lossy(content), quote);
         }
         let mut content = self.text[start..self.at].to_vec();
         while self.at < self.text.len() && self.peek(0) != b'"' {
@@ -128,11 +176,15 @@ impl<'a> Lexer<'a> {
             }
         }
         self.at += 1;
-        Token::Text(String::from_utf8_lossy(&content).into_owned().into())
+        Token::Text(String::from_utf8_lossy(&content).into_owned().into(), quote)
     }
 
     /// A raw string whose first `#` or quote is here; none where this is no raw string.
     fn raw_string(&mut self) -> Option<Token<'a>> {
+        let prefix = self.text[..self.at].iter().rposition(|byte| !is_word_byte(*byte)).map_or(0, |n| n + 1);
+        if !matches!(&self.text[prefix..self.at], b"r" | b"br" | b"cr") {
+            return None;
+        }
         let hashes = self.text[self.at..].iter().take_while(|byte| **byte == b'#').count();
         if self.peek(hashes) != b'"' {
             return None;
@@ -148,31 +200,12 @@ impl<'a> Lexer<'a> {
             end += 1;
         }
         self.at = (end + 1 + hashes).min(self.text.len());
-        Some(Token::Text(String::from_utf8_lossy(&self.text[start..end])))
+        Some(Token::Text(String::from_utf8_lossy(&self.text[start..end]), prefix))
     }
+}
 
-    fn word(&mut self) -> Token<'a> {
-        let start = self.at;
-        while self.peek(0) == b'_' || self.peek(0).is_ascii_alphanumeric() || self.peek(0) >= 0x80 {
-            self.at += 1;
-        }
-        let word = std::str::from_utf8(&self.text[start..self.at]).unwrap_or_default();
-        let prefixed = match word {
-            "r" | "br" | "cr" => self.raw_string(),
-            "b" | "c" if self.peek(0) == b'"' => Some(self.string()),
-            "b" if self.peek(0) == b'\'' => {
-                self.quote();
-                return Token::Word("b");
-            }
-            _ => None,
-        };
-        if word == "r" && prefixed.is_none() && self.peek(0) == b'#' {
-            // A raw identifier: its name is what counts.
-            self.at += 1;
-            return self.word();
-        }
-        prefixed.unwrap_or(Token::Word(word))
-    }
+fn is_word_byte(byte: u8) -> bool {
+    byte == b'_' || byte.is_ascii_alphanumeric() || byte >= 0x80
 }
 
 impl<'a> Iterator for Lexer<'a> {
@@ -183,17 +216,20 @@ impl<'a> Iterator for Lexer<'a> {
             if let Some(piece) = self.doc_piece() {
                 return Some(piece);
             }
-            let byte = *self.text.get(self.at)?;
-            match byte {
+            let stop = self.text[self.at.min(self.text.len())..].iter().position(|byte| STOPS[usize::from(*byte)])?;
+            self.at += stop;
+            match self.text[self.at] {
                 b'/' if self.peek(1) == b'/' => self.line_comment(),
                 b'/' if self.peek(1) == b'*' => self.block_comment(),
+                b'/' => self.at += 1,
                 b'\'' => self.quote(),
-                b'"' => return Some(self.string()),
-                b'_' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | 0x80.. => return Some(self.word()),
-                byte if byte.is_ascii_whitespace() => self.at += 1,
+                b'"' => return Some(self.raw_string().unwrap_or_else(|| self.string())),
                 sign => {
+                    if let Some(raw) = (sign == b'#').then(|| self.raw_string()).flatten() {
+                        return Some(raw);
+                    }
                     self.at += 1;
-                    return Some(Token::Sign(sign));
+                    return Some(Token::Sign(sign, self.at - 1));
                 }
             }
         }
@@ -206,7 +242,7 @@ mod tests {
 
     fn texts(source: &str) -> Vec<String> {
         let texts = Lexer::new(source.as_bytes()).filter_map(|token| match token {
-            Token::Text(text) => Some(text.into_owned()),
+            Token::Text(text, _) => Some(text.into_owned()),
             _ => None,
         });
         texts.collect()

@@ -42,26 +42,40 @@ impl Origin<'_> {
 /// Manifests and settings files by path: what [`parse`] needs beside metadata.
 pub type Texts = BTreeMap<RepoPath, Vec<u8>>;
 
-/// Parses `cargo metadata --no-deps`, and from `texts` what that leaves out.
+/// Manifests and settings files, parsed: TOML's value, or why it is none and the text.
+pub type Tables = BTreeMap<RepoPath, Result<Value, (String, String)>>;
+
+/// Parses manifests and settings files.
+#[must_use]
+pub fn tables(texts: &Texts) -> Tables {
+    let parse = |text: &Vec<u8>| manifest::parse(text).map_err(|error| (error, String::from_utf8_lossy(text).trim().to_owned()));
+    texts.iter().map(|(path, text)| (path.clone(), parse(text))).collect()
+}
+
+/// Parses `cargo metadata --no-deps`, and from `tables` what that leaves out.
 ///
 /// # Errors
 /// One sentence: what could not be understood.
-pub fn parse(metadata: &[u8], texts: &Texts, origin: &Origin<'_>) -> Result<Workspace, String> {
+pub fn parse(metadata: &[u8], tables: &Tables, origin: &Origin<'_>) -> Result<Workspace, String> {
     let metadata: Value = serde_json::from_slice(metadata).map_err(|error| format!("cargo's metadata: {error}"))?;
     let Place::Inside(root) = origin.place(metadata["workspace_root"].as_str().unwrap_or_default()) else {
         return Err("the workspace's root is not in this repository".to_owned());
     };
     let table = |folder: &RepoPath| -> Result<Value, String> {
         let path = folder.join(b"Cargo.toml").unwrap_or_default();
-        texts.get(&path).map_or(Ok(Value::Null), |text| manifest::parse(text).map_err(|error| format!("{path}: {error}")))
+        match tables.get(&path) {
+            None => Ok(Value::Null),
+            Some(Ok(table)) => Ok(table.clone()),
+            Some(Err((why, _))) => Err(format!("{path}: {why}")),
+        }
     };
     let root_table = table(&root)?;
     let mut packages = BTreeMap::new();
     for listed in metadata["packages"].as_array().into_iter().flatten() {
         let mut package = member(listed, origin)?;
         let unlisted = manifest::unlisted(&table(&package.folder)?, &root_table);
-        let parts = unlisted.into_iter().map(|(key, value)| ManifestPart { key, value, level: Level::Build });
-        package.manifest.extend(parts);
+        let part = |(key, value): (String, String)| ManifestPart { key, value: Digest::of(value.as_bytes()).to_string(), level: Level::Build };
+        package.manifest.extend(unlisted.into_iter().map(part));
         packages.insert(package.folder.clone(), package);
     }
     let mut settings = manifest::root_settings(&root_table);
@@ -70,15 +84,18 @@ pub fn parse(metadata: &[u8], texts: &Texts, origin: &Origin<'_>) -> Result<Work
         (name, place.map_or(Place::Beyond(path), Place::Inside))
     };
     let mut patches: Vec<_> = manifest::patch_paths(&root_table["patch"]).into_iter().map(patch_place).collect();
-    for (path, text) in texts {
+    for (path, table) in tables {
         if let Some((level, folder)) = governs(path) {
             let scope = if root.below(&folder).is_some() { Scope::Everyone } else { Scope::Below(folder) };
             if is_cargo_config(path) && scope == Scope::Everyone {
-                let config = manifest::parse(text).unwrap_or_default();
+                let config = table.clone().unwrap_or_default();
                 settings.extend(manifest::patch_settings(&config["patch"]));
                 patches.extend(manifest::patch_paths(&config["patch"]).into_iter().map(patch_place));
             }
-            let value = manifest::settled(text);
+            let value = match table {
+                Ok(table) => manifest::canonical(table),
+                Err((_, text)) => text.clone(),
+            };
             settings.push(Setting { key: path.to_string(), value, level, scope, path: Some(path.clone()) });
         }
     }
@@ -183,7 +200,7 @@ fn parts(listed: &Value, origin: &Origin<'_>) -> Vec<ManifestPart> {
         .into_iter()
         .map(|((key, level), mut values)| {
             values.sort();
-            ManifestPart { key, value: values.join(";"), level }
+            ManifestPart { key, value: Digest::of(values.join(";").as_bytes()).to_string(), level }
         })
         .collect()
 }
@@ -216,20 +233,28 @@ pub fn is_read(path: &RepoPath) -> bool {
     path.name() == b"Cargo.toml" || governs(path).is_some()
 }
 
-/// Files whose presence makes a target, so that cargo must find them where it reads manifests.
+/// Whether cargo makes a target of the file at `path` because it is there.
 #[must_use]
-pub fn makes_target(path: &RepoPath) -> bool {
+pub fn makes_target(tree: &Tree, path: &RepoPath) -> bool {
     if !path.name().ends_with(b".rs") {
         return false;
     }
-    let folder = path.parent();
-    let (near, far) = (folder.name().to_vec(), folder.parent());
-    let holds_programs = |name: &[u8]| matches!(name, b"bin" | b"tests" | b"examples" | b"benches");
+    let mut folders = path.ancestors().skip(1);
+    let is_package = |folder: &[u8]| tree.get(&[folder, if folder.is_empty() { b"" } else { b"/" }, b"Cargo.toml"].concat()).is_some();
+    let named = |folder: &[u8], names: &[&[u8]]| names.contains(&folder.rsplit(|byte| *byte == b'/').next().unwrap_or_default());
+    let Some(near) = folders.next() else { return false };
     match path.name() {
-        b"build.rs" | b"lib.rs" => true,
-        b"main.rs" => near == b"src" || holds_programs(far.name()),
-        _ => holds_programs(&near),
+        b"build.rs" if is_package(near) => return true,
+        b"lib.rs" | b"main.rs" if named(near, &[b"src"]) => return folders.next().is_some_and(is_package),
+        _ => {}
     }
+    // `tests/x.rs` and `tests/x/main.rs`, and the same for programs, examples and benches.
+    let holder = if path.name() == b"main.rs" && !named(near, &[b"bin", b"tests", b"examples", b"benches"]) { folders.next() } else { Some(near) };
+    let Some(holder) = holder else { return false };
+    if named(holder, &[b"tests", b"examples", b"benches"]) {
+        return folders.next().is_some_and(is_package);
+    }
+    named(holder, &[b"bin"]) && folders.next().is_some_and(|folder| named(folder, &[b"src"])) && folders.next().is_some_and(is_package)
 }
 
 /// What `parse` would see of `tree`, as one digest: equal digests, equal workspaces. None where something that it may
@@ -245,7 +270,7 @@ pub fn key(tree: &Tree, root: &RepoPath) -> Option<Digest> {
         }
         if read {
             hasher.field(path.as_bytes()).field(&[entry.mode as u8]).field(entry.id.as_bytes());
-        } else if makes_target(path) {
+        } else if makes_target(tree, path) {
             hasher.field(path.as_bytes());
         }
     }

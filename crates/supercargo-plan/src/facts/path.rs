@@ -38,6 +38,12 @@ impl RepoPath {
         split(&self.0).1
     }
 
+    /// The bytes of the folder that holds it.
+    #[must_use]
+    pub fn folder(&self) -> &[u8] {
+        split(&self.0).0
+    }
+
     /// The folder that holds it; the top for the top.
     #[must_use]
     pub fn parent(&self) -> Self {

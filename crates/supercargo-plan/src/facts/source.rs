@@ -104,13 +104,16 @@ pub fn parse(text: &[u8]) -> Source {
     let mut reader = Reader {
         source: Source::default(),
         open: Vec::new(),
-        before: [Before::Other; 2],
-        attribute: String::new(),
         pending_test: None,
         pending_paths: Vec::new(),
-        pending_module: None,
     };
-    Lexer::new(text).for_each(|token| reader.token(token));
+    if memchr::memmem::find(text, b"rerun_if_changed").is_some() {
+        reader.source.inputs = Inputs::Computed;
+    }
+    let mut lexer = Lexer::new(text);
+    while let Some(token) = lexer.next() {
+        reader.token(token, &lexer);
+    }
     if reader.source.inputs == Inputs::Silent {
         // Bare words are folders only to a build script that names its inputs.
         let bare = |literal: &Literal| literal.usage == Usage::Any && !literal.text.contains(['/', '.']);
@@ -121,64 +124,45 @@ pub fn parse(text: &[u8]) -> Source {
     reader.source
 }
 
+/// Macros whose literals are put together to one.
+const GATHERING: [&str; 6] = ["concat", "env", "include", "include_bytes", "include_str", "option_env"];
+
 /// Words before `!(` that make it a negation.
 const KEYWORDS: [&str; 7] = ["if", "while", "return", "in", "match", "else", "move"];
 
 /// An open bracket and what it means for what is inside.
 struct Open<'a> {
+    /// Where what was understood of its inside ends.
+    read_to: usize,
     /// A macro's name where the bracket is one of a macro call.
     macro_name: Option<&'a str>,
     /// The pieces of a `concat!`, an `env!` or an include so far.
     pieces: Option<String>,
-    attribute: bool,
+    /// Where the attribute starts that it opens, or lies in.
+    attribute: Option<usize>,
     test: bool,
     /// The module whose body it is.
     module: Option<&'a str>,
 }
 
-/// A token that came before.
-#[derive(Clone, Copy, PartialEq)]
-enum Before<'a> {
-    Word(&'a str),
-    Sign(u8),
-    Other,
-}
-
 struct Reader<'a> {
     source: Source,
     open: Vec<Open<'a>>,
-    /// The two tokens before this one, the nearer last.
-    before: [Before<'a>; 2],
-    /// The words and brackets of the attribute being read.
-    attribute: String,
     /// Depth at which an item marked as test-only was announced and has not begun.
     pending_test: Option<usize>,
     pending_paths: Vec<String>,
-    pending_module: Option<&'a str>,
 }
 
 impl<'a> Reader<'a> {
-    fn token(&mut self, token: Token<'a>) {
-        let shown = match &token {
-            Token::Word(word) => Before::Word(word),
-            Token::Sign(sign) => Before::Sign(*sign),
-            Token::Text(_) => Before::Other,
-            Token::Doc(_) => return self.doc(token),
-        };
+    fn token(&mut self, token: Token<'a>, lexer: &Lexer<'a>) {
         match token {
-            Token::Word(word) => self.word(word),
-            Token::Sign(sign @ (b'(' | b'[' | b'{')) => self.opened(sign),
-            Token::Sign(b')' | b']' | b'}') => self.closed(),
-            Token::Sign(sign) => self.sign(sign),
-            Token::Text(text) => self.literal(&text),
-            Token::Doc(_) => {}
-        }
-        self.before = [self.before[1], shown];
-    }
-
-    fn doc(&mut self, token: Token<'a>) {
-        if let Token::Doc(text) = token {
-            self.add(&text, Usage::Any, true);
+            Token::Sign(sign @ (b'(' | b'[' | b'{'), at) => self.opened(sign, at, lexer),
+            Token::Sign(b')' | b']' | b'}', at) => self.closed(at, lexer),
+            Token::Sign(b';', at) => self.ended(at, lexer),
+            Token::Sign(b',', _) => self.pending_test = self.pending_test.filter(|depth| *depth != self.open.len()),
+            Token::Sign(..) => {}
+            Token::Text(text, at) => self.literal(&text, at, lexer),
+            Token::Doc(text) => self.add(&text, Usage::Any, true),
         }
     }
 
@@ -186,67 +170,41 @@ impl<'a> Reader<'a> {
         self.pending_test.is_some() || self.open.last().is_some_and(|open| open.test)
     }
 
-    fn word(&mut self, word: &'a str) {
-        if self.before[1] == Before::Word("mod") {
-            self.pending_module = Some(word);
-        }
-        if word == "rerun_if_changed" {
-            self.source.inputs = Inputs::Computed;
-        }
-        let Some(open) = self.open.last_mut() else { return };
-        if open.attribute {
-            self.attribute.push_str(word);
-        }
-        // Something in a `concat!` or an include that is neither literal nor one of these macros is not known.
-        if let (Some(pieces), false) = (&mut open.pieces, matches!(word, "env" | "option_env" | "concat")) {
-            pieces.push_str("{}");
-        }
-    }
-
-    fn opened(&mut self, sign: u8) {
+    fn opened(&mut self, sign: u8, at: usize, lexer: &Lexer<'a>) {
+        self.unknown_pieces(at, lexer);
         let outer = self.open.last();
-        let (outer_test, in_attribute) = outer.map_or((false, false), |open| (open.test, open.attribute));
-        let inner_attribute = self.before == [Before::Sign(b'#'), Before::Sign(b'!')];
-        let attribute = sign == b'[' && (inner_attribute || self.before[1] == Before::Sign(b'#'));
-        let macro_name = match self.before {
-            [Before::Word(name), Before::Sign(b'!')] if !KEYWORDS.contains(&name) => Some(name),
-            _ => None,
-        };
-        if attribute {
-            self.attribute.clear();
-            self.attribute.push(if inner_attribute { '!' } else { '#' });
-        } else if in_attribute {
-            self.attribute.push('(');
+        let (outer_test, in_attribute) = outer.map_or((false, None), |open| (open.test, open.attribute));
+        let before = lexer.before(at).map_or(0, |n| lexer.byte(n));
+        let attribute = sign == b'[' && is_attribute(at, lexer);
+        if attribute && matches!(lexer.squeezed(at, b']').as_slice(), b"cfg(test)" | b"test") && before == b'#' {
+            self.pending_test = Some(self.open.len());
         }
-        let gathers = macro_name.is_some_and(|name| {
-            matches!(name, "concat" | "include" | "include_str" | "include_bytes" | "env" | "option_env")
-        });
+        let macro_name = (before == b'!' && !attribute).then(|| macro_before(at, lexer)).flatten();
+        let gathers = macro_name.is_some_and(|name| GATHERING.contains(&name));
         let begins_item = sign == b'{' && self.pending_test == Some(self.open.len());
         let mut module = None;
         if sign == b'{' {
-            module = self.pending_module.take();
+            module = module_before(at, lexer);
             self.pending_paths.clear();
             self.pending_test = self.pending_test.filter(|_| !begins_item);
         }
         self.open.push(Open {
+            read_to: at + 1,
             macro_name,
             pieces: gathers.then(String::new),
-            attribute: attribute || in_attribute,
+            attribute: attribute.then_some(at).or(in_attribute),
             test: outer_test || begins_item,
             module,
         });
     }
 
-    fn closed(&mut self) {
+    fn closed(&mut self, at: usize, lexer: &Lexer<'a>) {
+        self.unknown_pieces(at, lexer);
         let Some(open) = self.open.pop() else { return };
         // What was announced inside has ended with it.
         self.pending_test = self.pending_test.filter(|depth| *depth <= self.open.len());
-        if open.attribute {
-            self.attribute.push(')');
-            let last = !self.open.last().is_some_and(|open| open.attribute);
-            if last && matches!(self.attribute.as_str(), "#cfg(test))" | "#test)") {
-                self.pending_test = Some(self.open.len());
-            }
+        if let Some(outer) = self.open.last_mut() {
+            outer.read_to = at + 1;
         }
         let (Some(pieces), Some(name)) = (open.pieces, open.macro_name) else { return };
         let whole = match (name, pieces.as_str()) {
@@ -262,34 +220,43 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn sign(&mut self, sign: u8) {
-        let here = self.open.len();
-        if sign == b';' {
-            if let Some(name) = self.pending_module.take() {
-                let around = self.open.iter().filter_map(|open| open.module);
-                let name = around.chain([name]).collect::<Vec<_>>().join("/");
-                let paths = std::mem::take(&mut self.pending_paths);
-                let test = self.in_test();
-                self.source.modules.push(Module { name, paths, test });
+    /// Words in a `concat!` or an include that are none of the macros read here stand for something unknown.
+    fn unknown_pieces(&mut self, at: usize, lexer: &Lexer<'a>) {
+        let Some(open) = self.open.last_mut() else { return };
+        if let Some(pieces) = &mut open.pieces {
+            let known = |word: &[u8]| GATHERING.iter().any(|name| name.as_bytes() == word);
+            if lexer.words(open.read_to.min(at), at).any(|word| !known(word)) {
+                pieces.push_str("{}");
             }
-        }
-        if matches!(sign, b';' | b',') && self.pending_test == Some(here) {
-            self.pending_test = None;
-        }
-        if sign == b';' {
-            self.pending_paths.clear();
+            open.read_to = at + 1;
         }
     }
 
-    fn literal(&mut self, text: &str) {
-        if self.open.last().is_some_and(|open| open.attribute) {
-            if self.before == [Before::Word("path"), Before::Sign(b'=')] {
-                self.pending_paths.push(text.to_owned());
-                return;
-            }
-            self.attribute.push('"');
+    /// A `;`: an item has ended.
+    fn ended(&mut self, at: usize, lexer: &Lexer<'a>) {
+        if let Some(name) = module_before(at, lexer) {
+            let around = self.open.iter().filter_map(|open| open.module);
+            let name = around.chain([name]).collect::<Vec<_>>().join("/");
+            let paths = std::mem::take(&mut self.pending_paths);
+            let test = self.in_test();
+            self.source.modules.push(Module { name, paths, test });
         }
-        match self.open.last_mut().and_then(|open| open.pieces.as_mut()) {
+        self.pending_test = self.pending_test.filter(|depth| *depth != self.open.len());
+        self.pending_paths.clear();
+    }
+
+    fn literal(&mut self, text: &str, at: usize, lexer: &Lexer<'a>) {
+        self.unknown_pieces(at, lexer);
+        let end = lexer.at();
+        let Some(open) = self.open.last_mut() else { return self.text(text) };
+        open.read_to = end;
+        let assigned = lexer.before(at).filter(|n| lexer.byte(*n) == b'=').and_then(|n| lexer.word_before(n));
+        let attribute = open.attribute.and_then(|start| lexer.words(start, at).next());
+        if assigned.is_some_and(|(word, _)| word == "path") && matches!(attribute, Some(b"path" | b"cfg_attr")) {
+            self.pending_paths.push(text.to_owned());
+            return;
+        }
+        match &mut open.pieces {
             Some(pieces) => pieces.push_str(text),
             None => self.text(text),
         }
@@ -302,7 +269,7 @@ impl<'a> Reader<'a> {
         }
         let compiled = self.open.iter().rev().find_map(|open| {
             let named = open.macro_name.map(|name| !RUNTIME_MACROS.contains(&name));
-            named.or(open.attribute.then_some(true))
+            named.or(open.attribute.map(|_| true))
         });
         let usage = if compiled == Some(true) { Usage::Macro } else { Usage::Any };
         self.add(text, usage, self.in_test());
@@ -337,6 +304,31 @@ impl<'a> Reader<'a> {
             self.source.literals.push(Literal { text: text.to_owned(), usage, test });
         }
     }
+}
+
+/// Whether the `[` at a place opens an attribute.
+fn is_attribute(at: usize, lexer: &Lexer<'_>) -> bool {
+    let Some(before) = lexer.before(at) else { return false };
+    match lexer.byte(before) {
+        b'#' => true,
+        b'!' => lexer.before(before).is_some_and(|n| lexer.byte(n) == b'#'),
+        _ => false,
+    }
+}
+
+/// The macro that is called with the bracket at a place.
+fn macro_before<'a>(at: usize, lexer: &Lexer<'a>) -> Option<&'a str> {
+    let (name, _) = lexer.word_before(lexer.before(at)?)?;
+    (!KEYWORDS.contains(&name)).then_some(name)
+}
+
+/// The module that is declared right before a place.
+fn module_before<'a>(at: usize, lexer: &Lexer<'a>) -> Option<&'a str> {
+    let (name, start) = lexer.word_before(at)?;
+    // A raw identifier is named without its prefix.
+    let raw = start >= 2 && lexer.byte(start - 1) == b'#' && lexer.byte(start - 2) == b'r';
+    let (keyword, _) = lexer.word_before(if raw { start - 2 } else { start })?;
+    (keyword == "mod").then_some(name)
 }
 
 fn is_name_byte(byte: u8) -> bool {

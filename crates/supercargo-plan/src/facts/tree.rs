@@ -1,6 +1,5 @@
 //! What git says is there: path, mode and object id of every file of one state of the repository.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -99,72 +98,106 @@ pub struct Entry {
     pub id: ObjectId,
 }
 
-/// Every file of one state of the repository, by path.
+/// A path's position in its tree: cheap to compare, in the order of the paths' bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PathId(usize);
+
+/// Every file of one state of the repository, in the order of their paths' bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree {
-    entries: BTreeMap<RepoPath, Entry>,
+    entries: Vec<(RepoPath, Entry)>,
 }
 
 impl Tree {
+    /// How many files there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no file.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The position of `path`.
+    #[must_use]
+    pub fn find(&self, path: &[u8]) -> Option<PathId> {
+        self.entries.binary_search_by(|(own, _)| own.as_bytes().cmp(path)).ok().map(PathId)
+    }
+
     /// The entry at `path`.
     #[must_use]
     pub fn get(&self, path: &[u8]) -> Option<&Entry> {
-        self.entries.get(path)
+        self.find(path).map(|id| self.entry(id))
     }
 
-    /// The entry at `path`, with the tree's own copy of the path.
+    /// The path at a position.
     #[must_use]
-    pub fn find(&self, path: &[u8]) -> Option<(&RepoPath, &Entry)> {
-        self.entries.get_key_value(path)
+    pub fn path(&self, id: PathId) -> &RepoPath {
+        &self.entries[id.0].0
     }
 
-    /// All entries in the order of their paths' bytes.
+    /// The entry at a position.
+    #[must_use]
+    pub fn entry(&self, id: PathId) -> &Entry {
+        &self.entries[id.0].1
+    }
+
+    /// All positions, in order.
+    pub fn ids(&self) -> impl Iterator<Item = PathId> + use<> {
+        (0..self.entries.len()).map(PathId)
+    }
+
+    /// All entries, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&RepoPath, &Entry)> {
-        self.entries.iter()
+        self.entries.iter().map(|(path, entry)| (path, entry))
     }
 
-    /// The entries below `folder`, and the one at it.
-    pub fn below<'a, 'f>(&'a self, folder: &'f RepoPath) -> impl Iterator<Item = (&'a RepoPath, &'a Entry)> + use<'a, 'f> {
-        // Siblings such as `a-b` sort between `a` and `a/x`, so the walk starts at `a/`.
-        let start: Vec<u8> = if folder.is_top() { Vec::new() } else { [folder.as_bytes(), b"/"].concat() };
-        let at = self.entries.get_key_value(folder.as_bytes());
-        let inside = self.entries.range::<[u8], _>((std::ops::Bound::Included(start.as_slice()), std::ops::Bound::Unbounded));
-        at.into_iter().chain(inside.take_while(|(path, _)| path.below(folder).is_some()))
-    }
-
-    /// Whether `folder` holds at least one file.
-    #[must_use]
-    pub fn has_folder(&self, folder: &RepoPath) -> bool {
-        self.below(folder).any(|(path, _)| path != folder)
-    }
-
-    /// Puts `entry` at `path`.
-    pub fn insert(&mut self, path: RepoPath, entry: Entry) {
-        self.entries.insert(path, entry);
+    /// The positions below `folder`.
+    pub fn below(&self, folder: &RepoPath) -> impl Iterator<Item = PathId> + use<> {
+        // Siblings such as `a-b` sort between `a` and `a/x`, so the range is that of `a/`.
+        let prefix: Vec<u8> = if folder.is_top() { Vec::new() } else { [folder.as_bytes(), b"/"].concat() };
+        let start = self.entries.partition_point(|(path, _)| path.as_bytes() < prefix.as_slice());
+        let inside = self.entries[start..].partition_point(|(path, _)| path.as_bytes().starts_with(&prefix));
+        (start..start + inside).map(PathId)
     }
 
     /// Leaves out what lies below `folder`.
     pub fn leave_out(&mut self, folder: &RepoPath) {
-        self.entries.retain(|path, _| path.below(folder).is_none());
+        self.entries.retain(|(path, _)| path.below(folder).is_none());
     }
 
     /// This tree as it is after `changes`.
     #[must_use]
     pub fn after(&self, changes: &[Change]) -> Self {
-        let mut tree = self.clone();
-        for change in changes {
-            match change.after {
-                Some(entry) => tree.entries.insert(change.path.clone(), entry),
-                None => tree.entries.remove(&change.path),
-            };
+        let mut changes: Vec<&Change> = changes.iter().collect();
+        changes.sort_by_key(|change| &change.path);
+        let mut entries = Vec::with_capacity(self.entries.len() + changes.len());
+        let mut old = self.entries.iter().peekable();
+        for (n, change) in changes.iter().enumerate() {
+            while let Some(kept) = old.next_if(|(path, _)| *path < change.path) {
+                entries.push(kept.clone());
+            }
+            old.next_if(|(path, _)| *path == change.path);
+            // Of two changes at one path, such as removed from the index and untracked, the later one holds.
+            let last = changes.get(n + 1).is_none_or(|next| next.path != change.path);
+            if let (Some(entry), true) = (change.after, last) {
+                entries.push((change.path.clone(), entry));
+            }
         }
-        tree
+        entries.extend(old.cloned());
+        Self { entries }
     }
 }
 
 impl FromIterator<(RepoPath, Entry)> for Tree {
     fn from_iter<I: IntoIterator<Item = (RepoPath, Entry)>>(entries: I) -> Self {
-        Self { entries: entries.into_iter().collect() }
+        let mut entries: Vec<(RepoPath, Entry)> = entries.into_iter().collect();
+        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+        entries.dedup_by(|(one, _), (other, _)| one == other);
+        Self { entries }
     }
 }
 
@@ -274,11 +307,21 @@ mod tests {
             .iter()
             .filter_map(|path| Some((RepoPath::from(*path), entry(Mode::File, A)?)))
             .collect();
-        let names = |folder: &str| tree.below(&folder.into()).map(|(path, _)| path.to_string()).collect::<Vec<_>>();
+        let names = |folder: &str| tree.below(&folder.into()).map(|id| tree.path(id).to_string()).collect::<Vec<_>>();
         assert_eq!(names("a"), ["a/x", "a/y/z"]);
         assert_eq!(names("a/y"), ["a/y/z"]);
-        assert_eq!(names("b"), ["b"]);
+        assert!(names("b").is_empty());
         assert_eq!(names("").len(), 5);
-        assert!(tree.has_folder(&"a".into()) && !tree.has_folder(&"b".into()));
+    }
+
+    #[test]
+    fn changes_are_applied_in_any_order_and_the_last_word_counts() {
+        let tree: Tree = ["a", "c", "e"].iter().filter_map(|p| Some((RepoPath::from(*p), entry(Mode::File, A)?))).collect();
+        let change = |path: &str, after| Change { path: path.into(), before: None, after };
+        let changes =
+            [change("e", None), change("b", entry(Mode::File, B)), change("c", None), change("c", entry(Mode::Link, B))];
+        let after = tree.after(&changes);
+        let shown: Vec<_> = after.iter().map(|(path, entry)| (path.to_string(), entry.mode)).collect();
+        assert_eq!(shown, [("a".into(), Mode::File), ("b".into(), Mode::File), ("c".into(), Mode::Link)]);
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use supercargo_plan::facts::manifest;
-use supercargo_plan::facts::metadata::{Texts, makes_target};
+use supercargo_plan::facts::metadata::{Tables, Texts, makes_target};
 use supercargo_plan::facts::path::RepoPath;
 use supercargo_plan::facts::tree::{Mode, Tree};
 use supercargo_plan::problem::Problem;
@@ -77,14 +77,14 @@ impl Scratch {
     ///
     /// # Errors
     /// When the disk does not take it.
-    pub fn lay_out(tree: &Tree, texts: &Texts, links: &BTreeMap<RepoPath, Vec<u8>>, top: &Path) -> Result<Self, Problem> {
+    pub fn lay_out(tree: &Tree, texts: &Texts, tables: &Tables, links: &BTreeMap<RepoPath, Vec<u8>>, top: &Path) -> Result<Self, Problem> {
         let write = || -> std::io::Result<Self> {
             let scratch = Self { folder: tempfile::Builder::new().prefix("supercargo-").tempdir()? };
             fs::create_dir_all(scratch.top())?;
-            let named = texts.iter().filter_map(|(path, text)| Some((path, manifest::parse(text).ok()?)));
-            let named = named.flat_map(|(path, value)| manifest::named_sources(&value, &path.parent()));
+            let named = tables.iter().filter_map(|(path, table)| Some((path, table.as_ref().ok()?)));
+            let named = named.flat_map(|(path, table)| manifest::named_sources(table, &path.parent()));
             let named = named.filter(|path| tree.get(path.as_bytes()).is_some());
-            let targets = tree.iter().map(|(path, _)| path).filter(|path| makes_target(path)).cloned();
+            let targets = tree.iter().map(|(path, _)| path).filter(|path| makes_target(tree, path)).cloned();
             for path in named.chain(targets) {
                 scratch.write(&path, b"")?;
             }

@@ -14,7 +14,7 @@ use std::thread;
 
 use supercargo_plan::facts::includes::Links;
 use supercargo_plan::facts::lock::{self, Broken, Lock};
-use supercargo_plan::facts::metadata::{self, Origin, Texts};
+use supercargo_plan::facts::metadata::{self, Origin, Tables, Texts};
 use supercargo_plan::facts::path::RepoPath;
 use supercargo_plan::facts::tree::{Change, Entry, Mode, ObjectId, Tree};
 use supercargo_plan::facts::workspace::Workspace;
@@ -90,7 +90,7 @@ impl World {
     #[must_use]
     pub fn size(&self, folder: &RepoPath) -> u64 {
         let files = self.head.tree.below(folder);
-        files.filter_map(|(path, _)| fs::symlink_metadata(on_disk(&self.top, path)).ok()).map(|found| found.len()).sum()
+        files.filter_map(|id| fs::symlink_metadata(on_disk(&self.top, self.head.tree.path(id))).ok()).map(|found| found.len()).sum()
     }
 }
 
@@ -231,7 +231,7 @@ impl Reading<'_> {
     /// The target folder is never compared, unless packages lie in it.
     fn without_target(&self, mut tree: Tree) -> Tree {
         let Some(folder) = self.in_repository(&self.target) else { return tree };
-        let holds_packages = tree.below(&folder).any(|(path, _)| path.name() == b"Cargo.toml");
+        let holds_packages = tree.below(&folder).any(|id| tree.path(id).name() == b"Cargo.toml");
         let holds_root = self.in_repository(&self.place.root).is_some_and(|root| root.below(&folder).is_some());
         if !(holds_root || (holds_packages && self.place.start.starts_with(&self.target))) {
             tree.leave_out(&folder);
@@ -299,7 +299,7 @@ impl Reading<'_> {
         let mut texts: Texts = read.filter_map(|path| Some((path.clone(), fs::read(on_disk(self.top, path)).ok()?))).collect();
         self.add_unlisted(&listed, &mut texts);
         let top = self.top.display().to_string();
-        let workspace = metadata::parse(&listed, &texts, &Origin { top: &top }).map_err(|what| broken("the working tree", &what))?;
+        let workspace = metadata::parse(&listed, &metadata::tables(&texts), &Origin { top: &top }).map_err(|what| broken("the working tree", &what))?;
         if let Some(target) = cargo::target_directory(&listed) {
             self.cache = Cache::below(&target);
             self.target = target;
@@ -331,22 +331,23 @@ impl Reading<'_> {
             .collect()
     }
 
-    fn lay_out(&self, tree: &Tree, texts: &Texts) -> Result<Scratch, Problem> {
+    fn lay_out(&self, tree: &Tree, texts: &Texts, tables: &Tables) -> Result<Scratch, Problem> {
         let links: Vec<(&RepoPath, ObjectId)> =
             tree.iter().filter(|(_, entry)| entry.mode == Mode::Link).map(|(path, entry)| (path, entry.id)).collect();
         let targets = self.git.contents(&links.iter().map(|(_, id)| *id).collect::<Vec<_>>())?;
         let links: BTreeMap<RepoPath, Vec<u8>> =
             links.into_iter().filter_map(|(path, id)| Some((path.clone(), targets.get(&id)?.clone()))).collect();
-        Scratch::lay_out(tree, texts, &links, self.top)
+        Scratch::lay_out(tree, texts, tables, &links, self.top)
     }
 
     /// The workspace of a commit; `start` is the folder of one of its manifests.
     fn laid_out(&self, tree: &Tree, start: &RepoPath, side: &str) -> Result<Workspace, Problem> {
         let texts = self.texts(tree)?;
-        let scratch = self.lay_out(tree, &texts)?;
+        let tables = metadata::tables(&texts);
+        let scratch = self.lay_out(tree, &texts, &tables)?;
         let listed = scratch.metadata(start, &self.place.root, side)?;
         let origin = scratch.origin();
-        let workspace = metadata::parse(&listed, &texts, &Origin { top: &origin }).map_err(|what| broken(side, &what))?;
+        let workspace = metadata::parse(&listed, &tables, &Origin { top: &origin }).map_err(|what| broken(side, &what))?;
         self.keep(tree, &workspace);
         Ok(workspace)
     }
@@ -385,7 +386,7 @@ impl Reading<'_> {
                 let text = self.git.contents(&[entry.id])?.remove(&entry.id).ok_or_else(|| missing(&lock))?;
                 texts.insert(lock, text);
             }
-            self.lay_out(&head.tree, &texts)?.resolved(&head.workspace.root, &self.place.root)?
+            self.lay_out(&head.tree, &texts, &metadata::tables(&texts))?.resolved(&head.workspace.root, &self.place.root)?
         };
         platform::parse(&String::from_utf8_lossy(&resolved), triple, &head.workspace)
     }

@@ -1,0 +1,3 @@
+//! Value in, value out.
+
+mod source;
