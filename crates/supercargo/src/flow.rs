@@ -12,7 +12,7 @@ use supercargo_plan::facts::policy::{self, Policy};
 use supercargo_plan::facts::workspace::MemberName;
 use supercargo_plan::fingerprint::{self, Side, Which};
 use supercargo_plan::graph::{self, Graph};
-use supercargo_plan::ownership::{self, Ownership};
+use supercargo_plan::ownership;
 use supercargo_plan::problem::{Exit, Problem, nearest};
 use supercargo_plan::shards;
 
@@ -152,7 +152,7 @@ fn answer(arguments: &Arguments, world: &World, policy: &Policy, asked: String) 
         },
         set: arguments.set.into(),
         workspace: &world.head.workspace,
-        lock: world.head.lock.as_ref(),
+        lock: world.head.lock.as_deref(),
         affected,
         prints: [
             sides.base.as_ref().filter(|_| with_prints).map(fingerprint::digest),
@@ -177,31 +177,27 @@ struct Sides<'a> {
 }
 
 fn sides<'a>(world: &'a World, policy: &'a Policy) -> Sides<'a> {
-    let parts = |state: &'a State| -> (Ownership, Graph<'a>) {
+    let side = |state: &'a State, which: Which| -> Side<'a> {
         let snapshot = world.snapshot(state);
-        (ownership::resolve(snapshot, policy), graph::join(snapshot))
+        let ownership = ownership::resolve(snapshot, policy);
+        fingerprint::collect(snapshot, &ownership, policy, graph::join(snapshot), which)
     };
     let base_state = world.base.as_ref().ok();
-    let (base, (head_ownership, mut head_graph)) = thread::scope(|scope| {
-        let base = base_state.map(|state| scope.spawn(move || parts(state)));
-        let head = parts(&world.head);
+    let (mut base, mut head) = thread::scope(|scope| {
+        let base = base_state.map(|state| scope.spawn(move || side(state, Which::Base)));
+        let head = side(&world.head, Which::Head);
         (base.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))), head)
     });
-    let mut base = base_state.zip(base);
     if let Some(kept) = &world.kept {
         let mut none = Graph::new();
-        let base_graph = base.as_mut().map_or(&mut none, |(_, (_, graph))| graph);
-        graph::narrow(base_graph, &mut head_graph, &world.head.workspace, kept);
+        let base_graph = base.as_mut().map_or(&mut none, |base| &mut base.graph);
+        graph::narrow(base_graph, &mut head.graph, &world.head.workspace, kept);
     }
-    let head_snapshot = world.snapshot(&world.head);
-    let mut head = fingerprint::collect(head_snapshot, &head_ownership, policy, head_graph, Which::Head);
-    let base = base.map(|(state, (ownership, graph))| {
-        let mut base = fingerprint::collect(world.snapshot(state), &ownership, policy, graph, Which::Base);
+    if let Some((state, base)) = base_state.zip(base.as_mut()) {
         let in_base = |path: &[u8]| state.tree.get(path).is_some();
         let in_head = |path: &[u8]| world.head.tree.get(path).is_some();
-        affected::settle_unowned(&mut base, &mut head, &in_base, &in_head);
-        base
-    });
+        affected::settle_unowned(base, &mut head, &in_base, &in_head);
+    }
     Sides { base, head }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde_json::Value;
 use supercargo_artifact::digest::{Digest, Hasher};
 
@@ -57,28 +58,30 @@ pub fn tables(texts: &Texts) -> Tables {
 /// # Errors
 /// One sentence: what could not be understood.
 pub fn parse(metadata: &[u8], tables: &Tables, origin: &Origin<'_>) -> Result<Workspace, String> {
-    let metadata: Value = serde_json::from_slice(metadata).map_err(|error| format!("cargo's metadata: {error}"))?;
+    let unreadable = |error: serde_json::Error| format!("cargo's metadata: {error}");
+    let typed: Typed = serde_json::from_slice(metadata).map_err(unreadable)?;
+    let metadata: Value = serde_json::from_slice(metadata).map_err(unreadable)?;
     let Place::Inside(root) = origin.place(metadata["workspace_root"].as_str().unwrap_or_default()) else {
         return Err("the workspace's root is not in this repository".to_owned());
     };
-    let table = |folder: &RepoPath| -> Result<Value, String> {
+    let table = |folder: &RepoPath| -> Result<&Value, String> {
         let path = folder.join(b"Cargo.toml").unwrap_or_default();
         match tables.get(&path) {
-            None => Ok(Value::Null),
-            Some(Ok(table)) => Ok(table.clone()),
+            None => Ok(&Value::Null),
+            Some(Ok(table)) => Ok(table),
             Some(Err((why, _))) => Err(format!("{path}: {why}")),
         }
     };
     let root_table = table(&root)?;
     let mut packages = BTreeMap::new();
-    for listed in metadata["packages"].as_array().into_iter().flatten() {
-        let mut package = member(listed, origin)?;
-        let unlisted = manifest::unlisted(&table(&package.folder)?, &root_table);
+    for (typed, listed) in typed.packages.iter().zip(metadata["packages"].as_array().into_iter().flatten()) {
+        let mut package = member(typed, listed, origin);
+        let unlisted = manifest::unlisted(table(&package.folder)?, root_table);
         let part = |(key, value): (String, String)| ManifestPart { key, value: Digest::of(value.as_bytes()).to_string(), level: Level::Build };
         package.manifest.extend(unlisted.into_iter().map(part));
         packages.insert(package.folder.clone(), package);
     }
-    let mut settings = manifest::root_settings(&root_table);
+    let mut settings = manifest::root_settings(root_table);
     let patch_place = |(name, path): (String, String)| {
         let place = root.join(path.as_bytes()).filter(|_| !path.starts_with('/'));
         (name, place.map_or(Place::Beyond(path), Place::Inside))
@@ -123,10 +126,14 @@ fn is_cargo_config(path: &RepoPath) -> bool {
     path.parent().name() == b".cargo"
 }
 
+/// The part of metadata that is read by its types.
+#[derive(Deserialize)]
+struct Typed {
+    packages: Vec<cargo_metadata::Package>,
+}
+
 /// A member, from its entry in metadata.
-fn member(listed: &Value, origin: &Origin<'_>) -> Result<Package, String> {
-    let typed: cargo_metadata::Package =
-        serde_json::from_value(listed.clone()).map_err(|error| format!("cargo's metadata: {error}"))?;
+fn member(typed: &cargo_metadata::Package, listed: &Value, origin: &Origin<'_>) -> Package {
     let place = |absolute: &str| match origin.place(absolute) {
         Place::Inside(path) => path,
         Place::Beyond(path) => RepoPath::from(path.as_str()),
@@ -150,7 +157,7 @@ fn member(listed: &Value, origin: &Origin<'_>) -> Result<Package, String> {
         },
         place: dependency.path.as_ref().map(|path| origin.place(path.as_str())),
     });
-    Ok(Package {
+    Package {
         name: MemberName::from(typed.name.as_str()),
         version: typed.version.to_string(),
         folder: place(typed.manifest_path.as_str()).parent(),
@@ -159,7 +166,7 @@ fn member(listed: &Value, origin: &Origin<'_>) -> Result<Package, String> {
         targets: targets.collect(),
         dependencies: dependencies.collect(),
         policy: listed["metadata"][policy::TABLE].clone(),
-    })
+    }
 }
 
 /// The parts of a member's resolved manifest.

@@ -12,10 +12,10 @@ use super::workspace::{Dependency, DependencyKind, Level, ManifestPart, MemberNa
 ///
 /// # Errors
 /// When a manifest on the way is broken.
-pub fn add(
+pub fn add<'t>(
     packages: &mut BTreeMap<RepoPath, Package>,
     patches: &[(String, Place)],
-    table: &dyn Fn(&RepoPath) -> Result<Value, String>,
+    table: &dyn Fn(&RepoPath) -> Result<&'t Value, String>,
 ) -> Result<(), String> {
     let declared = packages.values().flat_map(|package| &package.dependencies).filter_map(|d| d.place.clone());
     let mut wanted: BTreeSet<Place> = declared.chain(patches.iter().map(|(_, place)| place.clone())).collect();
@@ -32,19 +32,19 @@ pub fn add(
 }
 
 /// A path crate that is no member, from its own manifest and that of its own workspace's root.
-fn outside(folder: &RepoPath, table: &dyn Fn(&RepoPath) -> Result<Value, String>) -> Result<Option<Package>, String> {
+fn outside<'t>(folder: &RepoPath, table: &dyn Fn(&RepoPath) -> Result<&'t Value, String>) -> Result<Option<Package>, String> {
     let written = table(folder)?;
     let Some(name) = written["package"]["name"].as_str() else { return Ok(None) };
-    let mut root = (folder.clone(), Value::Null);
+    let mut root = (folder.clone(), &Value::Null);
     for ancestor in folder.ancestors().map(RepoPath::new) {
         let candidate = table(&ancestor)?;
         if candidate["workspace"].is_object() {
-            root = (ancestor, candidate["workspace"].clone());
+            root = (ancestor, &candidate["workspace"]);
             break;
         }
     }
-    let inherits = manifest::canonical(&written).contains("\"workspace\":true");
-    let dependencies = manifest::path_dependencies(&written, Some(&root.1)).into_iter().map(|dependency| Dependency {
+    let inherits = manifest::canonical(written).contains("\"workspace\":true");
+    let dependencies = manifest::path_dependencies(written, Some(root.1)).into_iter().map(|dependency| Dependency {
         name: dependency.name,
         requirement: dependency.requirement,
         kind: DependencyKind::Build,
@@ -57,9 +57,9 @@ fn outside(folder: &RepoPath, table: &dyn Fn(&RepoPath) -> Result<Value, String>
         Value::String(version) => version.clone(),
         _ => root.1["package"]["version"].as_str().unwrap_or("0.0.0").to_owned(),
     };
-    let mut parts = vec![("manifest", manifest::canonical(&written))];
+    let mut parts = vec![("manifest", manifest::canonical(written))];
     if inherits {
-        parts.push(("workspace", manifest::canonical(&root.1)));
+        parts.push(("workspace", manifest::canonical(root.1)));
     }
     let build_script = written["package"]["build"].as_str().unwrap_or("build.rs");
     let target = |kind, path: &str| folder.join(path.as_bytes()).map(|source| Target { kind, source });

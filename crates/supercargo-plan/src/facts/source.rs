@@ -103,7 +103,9 @@ const LONGEST_PATH: usize = 512;
 pub fn parse(text: &[u8]) -> Source {
     let mut reader = Reader {
         source: Source::default(),
+        depth: 0,
         open: Vec::new(),
+        has_modules: memchr::memmem::find(text, b"mod ").is_some(),
         pending_test: None,
         pending_paths: Vec::new(),
     };
@@ -132,6 +134,8 @@ const KEYWORDS: [&str; 7] = ["if", "while", "return", "in", "match", "else", "mo
 
 /// An open bracket and what it means for what is inside.
 struct Open<'a> {
+    /// How many brackets were open before it.
+    depth: usize,
     /// Where what was understood of its inside ends.
     read_to: usize,
     /// A macro's name where the bracket is one of a macro call.
@@ -147,7 +151,12 @@ struct Open<'a> {
 
 struct Reader<'a> {
     source: Source,
+    /// How many brackets are open.
+    depth: usize,
+    /// Those of them that mean something.
     open: Vec<Open<'a>>,
+    /// Whether the word `mod` occurs at all.
+    has_modules: bool,
     /// Depth at which an item marked as test-only was announced and has not begun.
     pending_test: Option<usize>,
     pending_paths: Vec<String>,
@@ -159,7 +168,7 @@ impl<'a> Reader<'a> {
             Token::Sign(sign @ (b'(' | b'[' | b'{'), at) => self.opened(sign, at, lexer),
             Token::Sign(b')' | b']' | b'}', at) => self.closed(at, lexer),
             Token::Sign(b';', at) => self.ended(at, lexer),
-            Token::Sign(b',', _) => self.pending_test = self.pending_test.filter(|depth| *depth != self.open.len()),
+            Token::Sign(b',', _) => self.pending_test = self.pending_test.filter(|depth| *depth != self.depth),
             Token::Sign(..) => {}
             Token::Text(text, at) => self.literal(&text, at, lexer),
             Token::Doc(text) => self.add(&text, Usage::Any, true),
@@ -172,26 +181,31 @@ impl<'a> Reader<'a> {
 
     fn opened(&mut self, sign: u8, at: usize, lexer: &Lexer<'a>) {
         self.unknown_pieces(at, lexer);
+        let depth = self.depth;
+        self.depth += 1;
         let outer = self.open.last();
         let (outer_test, in_attribute) = outer.map_or((false, None), |open| (open.test, open.attribute));
         let before = lexer.before(at).map_or(0, |n| lexer.byte(n));
-        let attribute = sign == b'[' && is_attribute(at, lexer);
-        if attribute && matches!(lexer.squeezed(at, b']').as_slice(), b"cfg(test)" | b"test") && before == b'#' {
-            self.pending_test = Some(self.open.len());
+        let attribute = sign == b'[' && matches!(before, b'#' | b'!') && is_attribute(at, lexer);
+        if attribute && before == b'#' && matches!(lexer.squeezed(at, b']').as_slice(), b"cfg(test)" | b"test") {
+            self.pending_test = Some(depth);
         }
-        let macro_name = (before == b'!' && !attribute).then(|| macro_before(at, lexer)).flatten();
-        let gathers = macro_name.is_some_and(|name| GATHERING.contains(&name));
-        let begins_item = sign == b'{' && self.pending_test == Some(self.open.len());
+        let macro_name = if before == b'!' && !attribute { macro_before(at, lexer) } else { None };
+        let begins_item = sign == b'{' && self.pending_test == Some(depth);
         let mut module = None;
         if sign == b'{' {
-            module = module_before(at, lexer);
+            module = if self.has_modules { module_before(at, lexer) } else { None };
             self.pending_paths.clear();
             self.pending_test = self.pending_test.filter(|_| !begins_item);
         }
+        if !attribute && macro_name.is_none() && module.is_none() && !begins_item {
+            return;
+        }
         self.open.push(Open {
+            depth,
             read_to: at + 1,
             macro_name,
-            pieces: gathers.then(String::new),
+            pieces: macro_name.filter(|name| GATHERING.contains(name)).map(|_| String::new()),
             attribute: attribute.then_some(at).or(in_attribute),
             test: outer_test || begins_item,
             module,
@@ -200,9 +214,10 @@ impl<'a> Reader<'a> {
 
     fn closed(&mut self, at: usize, lexer: &Lexer<'a>) {
         self.unknown_pieces(at, lexer);
-        let Some(open) = self.open.pop() else { return };
+        self.depth = self.depth.saturating_sub(1);
         // What was announced inside has ended with it.
-        self.pending_test = self.pending_test.filter(|depth| *depth <= self.open.len());
+        self.pending_test = self.pending_test.filter(|depth| *depth <= self.depth);
+        let Some(open) = self.open.pop_if(|open| open.depth >= self.depth) else { return };
         if let Some(outer) = self.open.last_mut() {
             outer.read_to = at + 1;
         }
@@ -234,14 +249,14 @@ impl<'a> Reader<'a> {
 
     /// A `;`: an item has ended.
     fn ended(&mut self, at: usize, lexer: &Lexer<'a>) {
-        if let Some(name) = module_before(at, lexer) {
+        if let Some(name) = self.has_modules.then(|| module_before(at, lexer)).flatten() {
             let around = self.open.iter().filter_map(|open| open.module);
             let name = around.chain([name]).collect::<Vec<_>>().join("/");
             let paths = std::mem::take(&mut self.pending_paths);
             let test = self.in_test();
             self.source.modules.push(Module { name, paths, test });
         }
-        self.pending_test = self.pending_test.filter(|depth| *depth != self.open.len());
+        self.pending_test = self.pending_test.filter(|depth| *depth != self.depth);
         self.pending_paths.clear();
     }
 

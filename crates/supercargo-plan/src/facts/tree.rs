@@ -169,9 +169,19 @@ impl Tree {
         self.entries.retain(|(path, _)| path.below(folder).is_none());
     }
 
+    /// This tree as it was before `changes`.
+    #[must_use]
+    pub fn before(&self, changes: &[Change]) -> Self {
+        self.with(changes, |change| change.before)
+    }
+
     /// This tree as it is after `changes`.
     #[must_use]
     pub fn after(&self, changes: &[Change]) -> Self {
+        self.with(changes, |change| change.after)
+    }
+
+    fn with(&self, changes: &[Change], side: impl Fn(&Change) -> Option<Entry>) -> Self {
         let mut changes: Vec<&Change> = changes.iter().collect();
         changes.sort_by_key(|change| &change.path);
         let mut entries = Vec::with_capacity(self.entries.len() + changes.len());
@@ -183,7 +193,7 @@ impl Tree {
             old.next_if(|(path, _)| *path == change.path);
             // Of two changes at one path, such as removed from the index and untracked, the later one holds.
             let last = changes.get(n + 1).is_none_or(|next| next.path != change.path);
-            if let (Some(entry), true) = (change.after, last) {
+            if let (Some(entry), true) = (side(change), last) {
                 entries.push((change.path.clone(), entry));
             }
         }

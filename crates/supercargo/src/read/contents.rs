@@ -98,7 +98,7 @@ impl Reader<'_> {
         let dirty = match disk {
             Disk::Same => BTreeSet::new(),
             Disk::Commit(_) if missing.len() < FEW => missing.values().flatten().map(|path| (*path).clone()).collect(),
-            Disk::Commit(id) => self.git.changes(id, None)?.into_iter().map(|change| change.path).collect(),
+            Disk::Commit(id) => self.git.changes(&id.to_string(), false, None)?.into_iter().map(|change| change.path).collect(),
         };
         let at_hand: Vec<(ObjectId, &RepoPath)> = missing
             .iter()

@@ -16,10 +16,9 @@ use crate::process::{self, Call, Output};
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// Options and environment that make git's answers the same under every user's configuration.
-const PINNED: [&str; 9] = [
+const PINNED: [&str; 8] = [
     "--no-optional-locks",
     "--no-replace-objects",
-    "--literal-pathspecs",
     "-c core.excludesFile=/dev/null",
     "-c core.attributesFile=/dev/null",
     "-c core.autocrlf=false",
@@ -164,8 +163,8 @@ impl Git {
     ///
     /// # Errors
     /// When git fails.
-    pub fn tree(&self, commit: &ObjectId) -> Result<Tree, Problem> {
-        let listing = self.must(Self::tree_args(&commit.to_string()), None)?;
+    pub fn tree(&self, commit: &str) -> Result<Tree, Problem> {
+        let listing = self.must(Self::tree_args(commit), None)?;
         tree::parse_ls_tree(&listing).ok_or_else(|| unreadable("ls-tree"))
     }
 
@@ -175,34 +174,35 @@ impl Git {
         ["ls-tree", "-r", "-z", "--full-tree", commit].map(str::to_owned).into()
     }
 
-    /// The arguments that list what differs between `from` and `to`, or the working tree.
+    /// The arguments that list what differs between `from` (with `parted`, where the two parted) and `to`, or the working
+    /// tree.
     #[must_use]
-    pub fn changes_args(from: &str, to: Option<&str>) -> Vec<String> {
+    pub fn changes_args(from: &str, parted: bool, to: Option<&str>) -> Vec<String> {
         let raw = ["--raw", "-z", "--no-renames", "--no-abbrev", "--ignore-submodules=none"];
         let command: &[&str] = match to {
             Some(_) => &["diff-tree", "-r"],
             None => &["diff", "--no-ext-diff", "--no-textconv", "--no-relative", "--no-color", "-O/dev/null"],
         };
-        command.iter().copied().chain(raw).chain([from]).chain(to).map(str::to_owned).collect()
+        let parted = if parted { &["--merge-base"][..] } else { &[] };
+        command.iter().copied().chain(raw).chain(parted.iter().copied()).chain([from]).chain(to).map(str::to_owned).collect()
     }
 
-    /// What differs between a commit and another, or the working tree.
+    /// What differs between a commit (with `parted`, where the two parted) and another, or the working tree.
     ///
     /// # Errors
     /// When git fails.
-    pub fn changes(&self, from: &ObjectId, to: Option<&ObjectId>) -> Result<Vec<Change>, Problem> {
-        let to = to.map(ObjectId::to_string);
-        let diff = self.must(Self::changes_args(&from.to_string(), to.as_deref()), None)?;
+    pub fn changes(&self, from: &str, parted: bool, to: Option<&str>) -> Result<Vec<Change>, Problem> {
+        let diff = self.must(Self::changes_args(from, parted, to), None)?;
         tree::parse_raw_diff(&diff).ok_or_else(|| unreadable("diff --raw"))
     }
 
     /// The arguments that list the files that are neither tracked nor ignored.
     #[must_use]
     pub fn untracked_args() -> Vec<String> {
-        ["ls-files", "-z", "--others", "--exclude-standard"].map(str::to_owned).into()
+        ["ls-files", "-z", "--others", "--exclude-standard", "--full-name", "--", ":/"].map(str::to_owned).into()
     }
 
-    /// The files that are neither tracked nor ignored. Git must have been called from the top.
+    /// The files that are neither tracked nor ignored.
     ///
     /// # Errors
     /// When git fails.

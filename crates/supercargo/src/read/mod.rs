@@ -10,6 +10,7 @@ pub mod place;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 
 use supercargo_plan::facts::includes::Links;
@@ -50,9 +51,9 @@ pub struct State {
     pub tree: Tree,
     links: Links,
     /// Its workspace.
-    pub workspace: Workspace,
+    pub workspace: Arc<Workspace>,
     /// Its lockfile.
-    pub lock: Option<Lock>,
+    pub lock: Option<Arc<Lock>>,
 }
 
 /// All that was read.
@@ -81,7 +82,7 @@ impl World {
             tree: &state.tree,
             links: &state.links,
             workspace: &state.workspace,
-            lock: state.lock.as_ref(),
+            lock: state.lock.as_deref(),
             sources: &self.sources,
         }
     }
@@ -103,11 +104,12 @@ pub fn calls(request: &Request<'_>) -> Result<Vec<String>, Problem> {
     let base = request.base.clone().unwrap_or("<base>");
     let mut calls = vec![
         git.call(Git::commits_args(base, request.head.unwrap_or("HEAD")))?,
-        git.call(Git::tree_args("<merge base>"))?,
-        git.call(Git::changes_args("<merge base>", request.head))?,
+        git.call(Git::tree_args(request.head.unwrap_or("HEAD")))?,
+        git.call(Git::changes_args(base, true, request.head))?,
     ];
     if request.head.is_none() {
         calls.push(git.call(Git::untracked_args())?);
+        calls.push(git.call(Git::changes_args("<merge base>", false, Some("HEAD")))?);
         calls.push(git.call(["hash-object", "--stdin-paths"])?);
     }
     calls.push(git.call(["cat-file", "--batch", "--buffer"])?);
@@ -124,60 +126,79 @@ pub fn calls(request: &Request<'_>) -> Result<Vec<String>, Problem> {
 /// # Errors
 /// When something a person must mend is in the way.
 pub fn world(request: &Request<'_>) -> Result<World, Problem> {
-    let git = Git::new(&request.place.start);
-    let head_name = request.head.unwrap_or("HEAD");
-    let commits = request.base.clone().and_then(|base| git.commits(base, head_name));
-    let (top, head_id, base_id) = match &commits {
+    let listing = listing(request)?;
+    let git = Git::new(&listing.top);
+    let target = request.place.target();
+    let mut reading =
+        Reading { git: &git, top: &listing.top, place: request.place, cache: Cache::below(&target), target };
+    let (mut head, base, contents) = reading.states(&listing, request)?;
+    let reader = Reader { git: &git, top: &listing.top, cache: &reading.cache };
+    head.links = reader.links(&contents, &head.tree);
+    let base = match (&listing.commits, base) {
+        (Err(problem), _) => Err(problem.clone()),
+        (Ok(_), Err(problem)) if !request.or_all => return Err(problem),
+        (Ok(_), base) => base.map(|base| State { links: reader.links(&contents, &base.tree), ..base }),
+    };
+    let kept = request.target.map(|triple| reading.kept(&head, triple, request.head.is_none())).transpose()?;
+    let target = reading.target;
+    let Listing { commits, untracked, top, .. } = listing;
+    Ok(World { commits, head, base, kept, target, sources: contents.sources, untracked, top })
+}
+
+/// What git lists.
+struct Listing {
+    top: PathBuf,
+    commits: Result<Commits, Problem>,
+    head_commit: ObjectId,
+    base: Tree,
+    head: Tree,
+    untracked: BTreeSet<RepoPath>,
+}
+
+/// Lists the base's files and those of the commit or working tree that is compared with it.
+fn listing(request: &Request<'_>) -> Result<Listing, Problem> {
+    let git = &Git::new(&request.place.start);
+    let head = request.head.unwrap_or("HEAD");
+    let base = request.base.clone();
+    // All at once; whatever fails here because the commits are not there is told by the answer to that.
+    let (commits, tree, changes, untracked) = thread::scope(|scope| {
+        let tree = scope.spawn(|| git.tree(head));
+        let untracked = request.head.is_none().then(|| scope.spawn(|| git.untracked()));
+        let changes = base.as_ref().ok().map(|base| scope.spawn(|| git.changes(base, true, request.head)));
+        let commits = base.clone().and_then(|base| git.commits(base, head));
+        let untracked = untracked.map_or(Ok(Vec::new()), |thread| join(thread.join()));
+        (commits, join(tree.join()), changes.map(|thread| join(thread.join())), untracked)
+    });
+    let (top, head_commit, parted) = match &commits {
         Ok(commits) => (commits.top.clone(), commits.head, commits.merge_base),
         Err(problem) if request.or_all => {
-            let head = git.commit(head_name)?.ok_or_else(|| problem.clone())?;
-            (git.top()?, head, head)
+            let commit = git.commit(head)?.ok_or_else(|| problem.clone())?;
+            (git.top()?, commit, commit)
         }
         Err(problem) => return Err(problem.clone()),
     };
-    let git = Git::new(&top);
-    let (base_tree, head_tree, untracked) = trees(&git, &top, &base_id, request.head.map(|_| &head_id))?;
-    let mut reading = Reading { git: &git, top: &top, place: request.place, cache: Cache::below(&request.place.target()), target: request.place.target() };
-    let disk = if request.head.is_some() { Disk::Commit(&head_id) } else { Disk::Same };
-    let (mut head, mut base, contents) = reading.states(head_tree, base_tree, disk, request)?;
-    let reader = Reader { git: &git, top: &top, cache: &reading.cache };
-    head.links = reader.links(&contents, &head.tree);
-    if let Ok(base) = &mut base {
-        base.links = reader.links(&contents, &base.tree);
-    }
-    head.lock = reading.lock(&head, request.head.is_none())?;
-    let base = base.and_then(|mut base| {
-        base.lock = reading.lock(&base, false)?;
-        Ok(base)
-    });
-    let base = match (&commits, base) {
-        (Err(problem), _) => Err(problem.clone()),
-        (Ok(_), Err(problem)) if !request.or_all => return Err(problem),
-        (Ok(_), base) => base,
+    let mut changes = match changes {
+        Some(Ok(changes)) if commits.is_ok() => changes,
+        // More than one best common ancestor, which git leaves to us: the first.
+        _ => git.changes(&parted.to_string(), false, request.head.map(|_| head_commit.to_string()).as_deref())?,
     };
-    let kept = request.target.map(|triple| reading.kept(&head, triple, request.head.is_none())).transpose()?;
-    Ok(World { commits, head, base, kept, target: reading.target, sources: contents.sources, untracked, top })
-}
-
-/// The trees of the base and of the commit or working tree that is compared with it.
-fn trees(git: &Git, top: &Path, base: &ObjectId, head: Option<&ObjectId>) -> Result<(Tree, Tree, BTreeSet<RepoPath>), Problem> {
-    let (base_tree, changes, untracked) = thread::scope(|scope| {
-        let listing = scope.spawn(|| git.tree(base));
-        let untracked = head.is_none().then(|| scope.spawn(|| git.untracked()));
-        let changes = git.changes(base, head);
-        let untracked = untracked.map(|thread| join(thread.join()));
-        (join(listing.join()), changes, untracked.unwrap_or(Ok(Vec::new())))
-    });
-    let (base_tree, mut changes) = (base_tree?, changes?);
-    let zero = ObjectId::parse(&[b'0'; 40]);
+    let tree = tree?;
+    let base = if request.head.is_some() {
+        tree.before(&changes)
+    } else if parted == head_commit {
+        tree
+    } else {
+        tree.before(&git.changes(&parted.to_string(), false, Some(&head_commit.to_string()))?)
+    };
     let untracked = untracked?;
+    let zero = ObjectId::parse(&[b'0'; 40]);
     for (path, mode) in untracked.iter().cloned() {
-        let mode = if mode == Mode::Repository { mode } else { mode_on_disk(&on_disk(top, &path)) };
+        let mode = if mode == Mode::Repository { mode } else { mode_on_disk(&on_disk(&top, &path)) };
         changes.push(Change { path, before: None, after: zero.map(|id| Entry { mode, id }) });
     }
-    git.name_contents(&mut changes)?;
-    let head_tree = base_tree.after(&changes);
-    Ok((base_tree, head_tree, untracked.into_iter().map(|(path, _)| path).collect()))
+    Git::new(&top).name_contents(&mut changes)?;
+    let head = base.after(&changes);
+    Ok(Listing { top, commits, head_commit, base, head, untracked: untracked.into_iter().map(|(path, _)| path).collect() })
 }
 
 /// A thread's result; its panic goes on here.
@@ -206,30 +227,49 @@ struct Reading<'a> {
 /// Both states, the earlier one where it can be read, and what their files say.
 type States = (State, Result<State, Problem>, Contents);
 
+/// Both lockfiles, the earlier one where it can be read.
+type Locks = (Option<Arc<Lock>>, Result<Option<Arc<Lock>>, Problem>);
+
 impl Reading<'_> {
-    /// Both workspaces, and what the files of both trees say.
-    fn states(&mut self, head: Tree, base: Tree, disk: Disk<'_>, request: &Request<'_>) -> Result<States, Problem> {
-        let (head, base) = (self.without_target(head), self.without_target(base));
-        let guessed = self.target.clone();
-        let cache = self.cache.clone();
-        let (workspaces, contents) = thread::scope(|scope| {
-            let (git, top) = (self.git, self.top);
+    /// Both states but for their links, and what the files of both say.
+    fn states(&mut self, listing: &Listing, request: &Request<'_>) -> Result<States, Problem> {
+        let (head, base) = (self.without_target(&listing.head), self.without_target(&listing.base));
+        let disk = if request.head.is_some() { Disk::Commit(&listing.head_commit) } else { Disk::Same };
+        let guessed = (self.target.clone(), self.in_repository(&self.place.root).unwrap_or_default());
+        let aside = Self { cache: self.cache.clone(), target: guessed.0.clone(), ..*self };
+        let (workspaces, locks, contents) = thread::scope(|scope| {
             let (head, base) = (&head, &base);
-            let contents = scope.spawn(move || Reader { git, top, cache: &cache }.contents(&[head, base], disk));
-            let workspaces = self.workspaces(head, base, request);
-            (workspaces, join(contents.join()))
+            let reader = Reader { git: aside.git, top: aside.top, cache: &aside.cache };
+            let contents = scope.spawn(move || reader.contents(&[head, base], disk));
+            let locks = scope.spawn(|| aside.locks(head, base, &guessed.1, request));
+            (self.workspaces(head, base, request), join(locks.join()), join(contents.join()))
         });
         let (head_workspace, base_workspace) = workspaces?;
-        let (head, base) = match self.target == guessed {
-            true => (head, base),
-            false => (self.without_target(head), self.without_target(base)),
+        let (head_lock, base_lock) = match head_workspace.root == guessed.1 {
+            true => locks?,
+            false => self.locks(&head, &base, &head_workspace.root, request)?,
         };
-        let state = |tree, workspace| State { tree, workspace, ..State::default() };
-        Ok((state(head, head_workspace), base_workspace.map(|workspace| state(base, workspace)), contents?))
+        let (head, base) = match self.target == guessed.0 {
+            true => (head, base),
+            false => (self.without_target(&head), self.without_target(&base)),
+        };
+        let state = |tree, workspace, lock| State { tree, workspace, lock, ..State::default() };
+        let base = base_workspace.and_then(|workspace| Ok(state(base, workspace, base_lock?)));
+        Ok((state(head, head_workspace, head_lock), base, contents?))
+    }
+
+    /// The lockfiles of both trees, for the workspace at `root`.
+    fn locks(&self, head: &Tree, base: &Tree, root: &RepoPath, request: &Request<'_>) -> Result<Locks, Problem> {
+        let path = root.join(b"Cargo.lock").unwrap_or_default();
+        let [head, base] = [head, base].map(|tree| tree.get(path.as_bytes()).map(|entry| entry.id));
+        let head_lock = self.lock(&path, head, request.head.is_none())?;
+        let base_lock = if head == base { Ok(head_lock.clone()) } else { self.lock(&path, base, false) };
+        Ok((head_lock, base_lock))
     }
 
     /// The target folder is never compared, unless packages lie in it.
-    fn without_target(&self, mut tree: Tree) -> Tree {
+    fn without_target(&self, tree: &Tree) -> Tree {
+        let mut tree = tree.clone();
         let Some(folder) = self.in_repository(&self.target) else { return tree };
         let holds_packages = tree.below(&folder).any(|id| tree.path(id).name() == b"Cargo.toml");
         let holds_root = self.in_repository(&self.place.root).is_some_and(|root| root.below(&folder).is_some());
@@ -245,7 +285,7 @@ impl Reading<'_> {
         Some(RepoPath::new(std::os::unix::ffi::OsStrExt::as_bytes(below.as_os_str())))
     }
 
-    fn workspaces(&mut self, head: &Tree, base: &Tree, request: &Request<'_>) -> Result<(Workspace, Result<Workspace, Problem>), Problem> {
+    fn workspaces(&mut self, head: &Tree, base: &Tree, request: &Request<'_>) -> Result<(Arc<Workspace>, Result<Arc<Workspace>, Problem>), Problem> {
         let root = self.in_repository(&self.place.root).unwrap_or_default();
         let head_workspace = match self.cached(head, &root).filter(|workspace| self.asks_about(workspace)) {
             Some(workspace) => workspace,
@@ -255,11 +295,13 @@ impl Reading<'_> {
                 self.laid_out(head, &start, &format!("commit {}", request.head.unwrap_or_default()))?
             }
         };
+        let head_workspace = Arc::new(head_workspace);
         let root = &head_workspace.root;
         let same = metadata::key(head, root).is_some_and(|key| metadata::key(base, root) == Some(key));
-        let base_workspace = if same {
-            Ok(head_workspace.clone())
-        } else if base.get(RepoPath::join(root, b"Cargo.toml").unwrap_or_default().as_bytes()).is_none() {
+        if same {
+            return Ok((Arc::clone(&head_workspace), Ok(head_workspace)));
+        }
+        let base_workspace = if base.get(RepoPath::join(root, b"Cargo.toml").unwrap_or_default().as_bytes()).is_none() {
             // The workspace itself is new.
             Ok(Workspace { root: root.clone(), ..Workspace::default() })
         } else {
@@ -268,7 +310,7 @@ impl Reading<'_> {
                 None => self.laid_out(base, root, &format!("the base ({})", request.base.as_deref().unwrap_or_default())),
             }
         };
-        Ok((head_workspace, base_workspace))
+        Ok((head_workspace, base_workspace.map(Arc::new)))
     }
 
     fn entry(tree: &Tree, root: &RepoPath) -> Option<String> {
@@ -294,12 +336,17 @@ impl Reading<'_> {
 
     /// The workspace of the working tree.
     fn in_place(&mut self, tree: &Tree) -> Result<Workspace, Problem> {
-        let listed = cargo::read(&self.place.start)?;
-        let read = tree.iter().map(|(path, _)| path).filter(|path| metadata::is_read(path));
-        let mut texts: Texts = read.filter_map(|path| Some((path.clone(), fs::read(on_disk(self.top, path)).ok()?))).collect();
-        self.add_unlisted(&listed, &mut texts);
+        let (listed, mut tables) = thread::scope(|scope| {
+            let listed = scope.spawn(|| cargo::read(&self.place.start));
+            let read = tree.iter().map(|(path, _)| path).filter(|path| metadata::is_read(path));
+            let texts = read.filter_map(|path| Some((path.clone(), fs::read(on_disk(self.top, path)).ok()?))).collect();
+            let tables = metadata::tables(&texts);
+            (join(listed.join()), tables)
+        });
+        let listed = listed?;
+        tables.extend(metadata::tables(&self.unlisted(&listed, &tables)));
         let top = self.top.display().to_string();
-        let workspace = metadata::parse(&listed, &metadata::tables(&texts), &Origin { top: &top }).map_err(|what| broken("the working tree", &what))?;
+        let workspace = metadata::parse(&listed, &tables, &Origin { top: &top }).map_err(|what| broken("the working tree", &what))?;
         if let Some(target) = cargo::target_directory(&listed) {
             self.cache = Cache::below(&target);
             self.target = target;
@@ -309,14 +356,11 @@ impl Reading<'_> {
     }
 
     /// Manifests of members that git does not list: ignored ones, and those in submodules.
-    fn add_unlisted(&self, listed: &[u8], texts: &mut Texts) {
-        for manifest in cargo::manifests(listed) {
-            if let Some(path) = self.in_repository(&manifest).filter(|path| !texts.contains_key(path)) {
-                if let Ok(text) = fs::read(&manifest) {
-                    texts.insert(path, text);
-                }
-            }
-        }
+    fn unlisted(&self, listed: &[u8], known: &Tables) -> Texts {
+        let manifests = cargo::manifests(listed).into_iter();
+        let paths = manifests.filter_map(|manifest| Some((self.in_repository(&manifest)?, manifest)));
+        let unknown = paths.filter(|(path, _)| !known.contains_key(path));
+        unknown.filter_map(|(path, manifest)| Some((path, fs::read(manifest).ok()?))).collect()
     }
 
     /// The manifests, and the settings files, of a commit.
@@ -352,27 +396,26 @@ impl Reading<'_> {
         Ok(workspace)
     }
 
-    /// The lockfile of a state.
-    fn lock(&self, state: &State, in_working_tree: bool) -> Result<Option<Lock>, Problem> {
-        let path = state.workspace.root.join(b"Cargo.lock").unwrap_or_default();
-        let Some(entry) = state.tree.get(path.as_bytes()) else { return Ok(None) };
-        let name = format!("lock-{}-{}.json", env!("CARGO_PKG_VERSION"), entry.id);
+    /// The lockfile of a tree, whose content has the id `id` there.
+    fn lock(&self, path: &RepoPath, id: Option<ObjectId>, in_working_tree: bool) -> Result<Option<Arc<Lock>>, Problem> {
+        let Some(id) = id else { return Ok(None) };
+        let name = format!("lock-{}-{id}.json", env!("CARGO_PKG_VERSION"));
         if let Some(lock) = self.cache.get(&name) {
-            return Ok(Some(lock));
+            return Ok(Some(Arc::new(lock)));
         }
         let text = match in_working_tree {
-            true => fs::read(on_disk(self.top, &path)).map_err(|error| broken_lock(&path, &error.to_string()))?,
-            false => self.git.contents(&[entry.id])?.remove(&entry.id).ok_or_else(|| missing(&path))?,
+            true => fs::read(on_disk(self.top, path)).map_err(|error| broken_lock(path, &error.to_string()))?,
+            false => self.git.contents(&[id])?.remove(&id).ok_or_else(|| missing(path))?,
         };
         let lock = lock::parse(&text).map_err(|broken| match broken {
             Broken::Conflicted => Problem::mend(
                 format!("{path} has conflict marks of a merge in it"),
                 format!("git checkout HEAD -- :/{path} && cargo update --workspace"),
             ),
-            Broken::Unreadable(why) => broken_lock(&path, &why),
+            Broken::Unreadable(why) => broken_lock(path, &why),
         })?;
         self.cache.put(&name, &lock);
-        Ok(Some(lock))
+        Ok(Some(Arc::new(lock)))
     }
 
     /// The edges of one platform.
