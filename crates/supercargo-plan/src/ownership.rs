@@ -1,6 +1,8 @@
 //! Whose file is it: for every path, the packages whose results it can change, or nobody known.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use crate::facts::Snapshot;
 use crate::facts::includes::Resolver;
@@ -43,21 +45,60 @@ fn is_nobodys(name: &[u8]) -> bool {
 /// Folders in which cargo looks for tests, benches and examples.
 const CHECK_FOLDERS: [&[u8]; 3] = [b"tests", b"benches", b"examples"];
 
-/// Finds whom each path reaches.
+/// What the sources of every package lay claim to, by position in [`Workspace::packages`]; worked out by `workers`
+/// threads. Where `like` (the claims of another snapshot) must come out the same, it is taken.
 #[must_use]
-pub fn resolve(snapshot: Snapshot<'_>, policy: &Policy) -> Ownership {
-    let (tree, workspace) = (snapshot.tree, snapshot.workspace);
+pub fn claims(snapshot: Snapshot<'_>, workers: usize, like: Option<(Snapshot<'_>, &[Files])>) -> Vec<Files> {
+    let workspace = snapshot.workspace;
     let folders = workspace.packages.iter().map(|package| &package.folder);
-    let resolver = Resolver::new(tree, snapshot.links, &workspace.root, folders);
+    let resolver = Resolver::new(snapshot.tree, snapshot.links, &workspace.root, folders);
+    let (located, _) = by_location(snapshot);
+    let like = like.filter(|(other, _)| same_paths(snapshot, *other));
+    let claim = |n: usize| match like {
+        Some((other, claims)) if claims[n].keys().all(|id| snapshot.tree.entry(*id) == other.tree.entry(*id)) => {
+            claims[n].clone()
+        }
+        _ => Claims::collect(snapshot, &resolver, &workspace.packages[n], &located[n]),
+    };
+    let numbers: Vec<usize> = (0..workspace.packages.len()).collect();
+    let next = AtomicUsize::new(0);
+    let mut claimed: Vec<(usize, Files)> = thread::scope(|scope| {
+        let work = || -> Vec<(usize, Files)> {
+            std::iter::from_fn(|| numbers.get(next.fetch_add(1, Ordering::Relaxed)).map(|n| (*n, claim(*n)))).collect()
+        };
+        let threads: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
+        let mut claimed = work();
+        for thread in threads {
+            claimed.extend(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        claimed
+    });
+    claimed.sort_by_key(|(n, _)| *n);
+    claimed.into_iter().map(|(_, files)| files).collect()
+}
+
+/// Whether both snapshots have the same packages, and the same files by name.
+fn same_paths(one: Snapshot<'_>, other: Snapshot<'_>) -> bool {
+    let paths = |snapshot: Snapshot<'_>| snapshot.tree.len();
+    (std::ptr::eq(one.workspace, other.workspace) || one.workspace == other.workspace)
+        && one.links == other.links
+        && paths(one) == paths(other)
+        && one.tree.iter().zip(other.tree.iter()).all(|((one, a), (other, b))| one == other && a.mode == b.mode)
+}
+
+/// Finds whom each path reaches, from the `claims` of every package's sources.
+#[must_use]
+pub fn resolve(snapshot: Snapshot<'_>, claims: Vec<Files>, policy: &Policy) -> Ownership {
+    let (tree, workspace) = (snapshot.tree, snapshot.workspace);
     let (located, elsewhere) = by_location(snapshot);
-    let mut ownership = Ownership { matched: vec![false; policy.rules.len()], ..Ownership::default() };
-    let mut rest: BTreeMap<PathId, Option<usize>> = elsewhere.into_iter().map(|path| (path, None)).collect();
-    for (n, package) in workspace.packages.iter().enumerate() {
-        let files = Claims::collect(snapshot, &resolver, package, &located[n]);
-        rest.extend(located[n].iter().filter(|path| !files.contains_key(path)).map(|path| (*path, Some(n))));
-        ownership.packages.push(files);
+    let claimed: BTreeSet<PathId> = claims.iter().flat_map(|files| files.keys().copied()).collect();
+    let matched = vec![false; policy.rules.len()];
+    let mut ownership = Ownership { packages: claims, matched, ..Ownership::default() };
+    let mut rest: Vec<(PathId, Option<usize>)> = elsewhere.into_iter().map(|path| (path, None)).collect();
+    for (n, (located, files)) in located.iter().zip(&ownership.packages).enumerate() {
+        rest.extend(located.iter().filter(|path| !files.contains_key(path)).map(|path| (*path, Some(n))));
     }
-    let claimed: BTreeSet<PathId> = ownership.packages.iter().flat_map(|files| files.keys().copied()).collect();
+    rest.sort();
     for (id, owner) in rest {
         let path = tree.path(id);
         if let Some(rule) = policy.rules.iter().position(|rule| rule.matches(path)) {

@@ -12,7 +12,7 @@ use supercargo_plan::facts::policy::{self, Policy};
 use supercargo_plan::facts::workspace::MemberName;
 use supercargo_plan::fingerprint::{self, Side, Which};
 use supercargo_plan::graph::{self, Graph};
-use supercargo_plan::ownership;
+use supercargo_plan::ownership::{self, Files};
 use supercargo_plan::problem::{Exit, Problem, nearest};
 use supercargo_plan::shards;
 
@@ -55,7 +55,10 @@ pub fn affected(arguments: &Arguments) -> Ended {
     for note in lock_notes(&world) {
         report::say(&format!("note: {note}\n"));
     }
-    answer(arguments, &world, &policy, asked)
+    let ended = answer(arguments, &world, &policy, asked);
+    // The process ends next, and that frees all of this at once.
+    std::mem::forget(world);
+    ended
 }
 
 /// What to compare with: as asked, else policy's, else what CI or the clone says.
@@ -109,7 +112,8 @@ fn plan(request: &Request<'_>, asked: &str, arguments: &Arguments) -> Ended {
 
 /// Prints what the policy leaves open.
 fn lint(world: &World, policy: &Policy, faults: &[String]) -> Ended {
-    let ownership = ownership::resolve(world.snapshot(&world.head), policy);
+    let snapshot = world.snapshot(&world.head);
+    let ownership = ownership::resolve(snapshot, ownership::claims(snapshot, 1, None), policy);
     let unowned = ownership.unowned.iter().map(|id| world.head.tree.path(*id));
     let unowned = unowned.filter(|path| !world.untracked.contains(*path)).map(|path| format!("unowned: {path}"));
     let idle = policy.rules.iter().zip(&ownership.matched).filter(|(_, matched)| !**matched);
@@ -177,15 +181,20 @@ struct Sides<'a> {
 }
 
 fn sides<'a>(world: &'a World, policy: &'a Policy) -> Sides<'a> {
-    let side = |state: &'a State, which: Which| -> Side<'a> {
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    let head_snapshot = world.snapshot(&world.head);
+    let head_claims = ownership::claims(head_snapshot, workers, None);
+    let base_state = world.base.as_ref().ok();
+    let base_claims =
+        base_state.map(|state| ownership::claims(world.snapshot(state), workers, Some((head_snapshot, &head_claims))));
+    let side = |state: &'a State, claims: Vec<Files>, which: Which| -> Side<'a> {
         let snapshot = world.snapshot(state);
-        let ownership = ownership::resolve(snapshot, policy);
+        let ownership = ownership::resolve(snapshot, claims, policy);
         fingerprint::collect(snapshot, &ownership, policy, graph::join(snapshot), which)
     };
-    let base_state = world.base.as_ref().ok();
     let (mut base, mut head) = thread::scope(|scope| {
-        let base = base_state.map(|state| scope.spawn(move || side(state, Which::Base)));
-        let head = side(&world.head, Which::Head);
+        let base = base_state.zip(base_claims).map(|(state, claims)| scope.spawn(move || side(state, claims, Which::Base)));
+        let head = side(&world.head, head_claims, Which::Head);
         (base.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))), head)
     });
     if let Some(kept) = &world.kept {

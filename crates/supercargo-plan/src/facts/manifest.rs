@@ -50,14 +50,43 @@ pub fn parse(text: &[u8]) -> Result<Value, String> {
 /// One spelling of a value: keys sorted, no spaces.
 #[must_use]
 pub fn canonical(value: &Value) -> String {
+    let mut text = String::new();
+    spell(value, &mut text, &spell_string);
+    text
+}
+
+/// Appends a string so that nothing runs into it: its length before it.
+pub fn spell_string(string: &str, text: &mut String) {
+    text.push_str(&string.len().to_string());
+    text.push('"');
+    text.push_str(string);
+}
+
+/// Appends the one spelling of `value`, each string as `string` has it.
+pub fn spell(value: &Value, text: &mut String, string: &dyn Fn(&str, &mut String)) {
     match value {
+        Value::String(content) => string(content, text),
         Value::Object(map) => {
-            let sorted: std::collections::BTreeMap<&String, &Value> = map.iter().collect();
-            let fields = sorted.into_iter().map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), canonical(value)));
-            format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+            let mut fields: Vec<(&String, &Value)> = map.iter().collect();
+            fields.sort_by_key(|(key, _)| *key);
+            text.push('{');
+            for (key, value) in fields {
+                text.push_str(key);
+                text.push(':');
+                spell(value, text, string);
+                text.push(',');
+            }
+            text.push('}');
         }
-        Value::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
-        other => other.to_string(),
+        Value::Array(items) => {
+            text.push('[');
+            for item in items {
+                spell(item, text, string);
+                text.push(',');
+            }
+            text.push(']');
+        }
+        other => text.push_str(&other.to_string()),
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde_json::Value;
 use supercargo_artifact::digest::{Digest, Hasher};
 
@@ -58,9 +57,7 @@ pub fn tables(texts: &Texts) -> Tables {
 /// # Errors
 /// One sentence: what could not be understood.
 pub fn parse(metadata: &[u8], tables: &Tables, origin: &Origin<'_>) -> Result<Workspace, String> {
-    let unreadable = |error: serde_json::Error| format!("cargo's metadata: {error}");
-    let typed: Typed = serde_json::from_slice(metadata).map_err(unreadable)?;
-    let metadata: Value = serde_json::from_slice(metadata).map_err(unreadable)?;
+    let metadata: Value = serde_json::from_slice(metadata).map_err(|error| format!("cargo's metadata: {error}"))?;
     let Place::Inside(root) = origin.place(metadata["workspace_root"].as_str().unwrap_or_default()) else {
         return Err("the workspace's root is not in this repository".to_owned());
     };
@@ -74,8 +71,8 @@ pub fn parse(metadata: &[u8], tables: &Tables, origin: &Origin<'_>) -> Result<Wo
     };
     let root_table = table(&root)?;
     let mut packages = BTreeMap::new();
-    for (typed, listed) in typed.packages.iter().zip(metadata["packages"].as_array().into_iter().flatten()) {
-        let mut package = member(typed, listed, origin);
+    for listed in list(&metadata["packages"]) {
+        let mut package = member(listed, origin);
         let unlisted = manifest::unlisted(table(&package.folder)?, root_table);
         let part = |(key, value): (String, String)| ManifestPart { key, value: Digest::of(value.as_bytes()).to_string(), level: Level::Build };
         package.manifest.extend(unlisted.into_iter().map(part));
@@ -126,41 +123,38 @@ fn is_cargo_config(path: &RepoPath) -> bool {
     path.parent().name() == b".cargo"
 }
 
-/// The part of metadata that is read by its types.
-#[derive(Deserialize)]
-struct Typed {
-    packages: Vec<cargo_metadata::Package>,
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
 }
 
-/// A member, from its entry in metadata.
-fn member(typed: &cargo_metadata::Package, listed: &Value, origin: &Origin<'_>) -> Package {
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// A member, from its entry in metadata. Read by hand: into types of every field, it takes three times as long.
+fn member(listed: &Value, origin: &Origin<'_>) -> Package {
     let place = |absolute: &str| match origin.place(absolute) {
         Place::Inside(path) => path,
         Place::Beyond(path) => RepoPath::from(path.as_str()),
     };
-    let targets = typed.targets.iter().map(|target| Target {
-        kind: if target.is_custom_build() {
-            TargetKind::BuildScript
-        } else if target.is_test() || target.is_bench() || target.is_example() {
-            TargetKind::Check
-        } else {
-            TargetKind::Product
+    let targets = list(&listed["targets"]).iter().map(|target| Target {
+        kind: match text(&target["kind"][0]) {
+            "custom-build" => TargetKind::BuildScript,
+            "test" | "bench" | "example" => TargetKind::Check,
+            _ => TargetKind::Product,
         },
-        source: place(target.src_path.as_str()),
+        source: place(text(&target["src_path"])),
     });
-    let dependencies = typed.dependencies.iter().map(|dependency| Dependency {
-        name: dependency.name.clone(),
-        requirement: dependency.req.to_string(),
-        kind: match dependency.kind {
-            cargo_metadata::DependencyKind::Development => DependencyKind::Dev,
-            _ => DependencyKind::Build,
-        },
-        place: dependency.path.as_ref().map(|path| origin.place(path.as_str())),
+    let dependencies = list(&listed["dependencies"]).iter().map(|dependency| Dependency {
+        name: text(&dependency["name"]).to_owned(),
+        requirement: text(&dependency["req"]).to_owned(),
+        kind: if dependency["kind"] == "dev" { DependencyKind::Dev } else { DependencyKind::Build },
+        place: dependency["path"].as_str().map(|path| origin.place(path)),
     });
     Package {
-        name: MemberName::from(typed.name.as_str()),
-        version: typed.version.to_string(),
-        folder: place(typed.manifest_path.as_str()).parent(),
+        name: MemberName::from(text(&listed["name"])),
+        version: text(&listed["version"]).to_owned(),
+        folder: place(text(&listed["manifest_path"])).parent(),
         member: true,
         manifest: parts(listed, origin),
         targets: targets.collect(),
@@ -173,7 +167,7 @@ fn member(typed: &cargo_metadata::Package, listed: &Value, origin: &Origin<'_>) 
 fn parts(listed: &Value, origin: &Origin<'_>) -> Vec<ManifestPart> {
     let mut parts: BTreeMap<(String, Level), Vec<String>> = BTreeMap::new();
     let mut add = |key: String, level, value: &Value| {
-        parts.entry((key, level)).or_default().push(manifest::canonical(&relative(value, origin)));
+        parts.entry((key, level)).or_default().push(relative(value, origin));
     };
     for (key, value) in listed.as_object().into_iter().flatten() {
         match key.as_str() {
@@ -212,26 +206,34 @@ fn parts(listed: &Value, origin: &Origin<'_>) -> Vec<ManifestPart> {
         .collect()
 }
 
-/// A value with the repository's own absolute paths made relative, and lists of features in one order.
-fn relative(value: &Value, origin: &Origin<'_>) -> Value {
+/// One spelling of a value, with the repository's own absolute paths made relative, and lists of features in one order.
+fn relative(value: &Value, origin: &Origin<'_>) -> String {
+    let string = |string: &str, spelled: &mut String| {
+        let place = if string.starts_with('/') { Some(origin.place(string)) } else { None };
+        match place {
+            None => manifest::spell_string(string, spelled),
+            Some(Place::Inside(path)) => manifest::spell_string(&path.to_string(), spelled),
+            Some(Place::Beyond(path)) => manifest::spell_string(&path, spelled),
+        }
+    };
+    let mut spelled = String::new();
     match value {
-        Value::String(text) if text.starts_with('/') => match origin.place(text) {
-            Place::Inside(path) => path.to_string().into(),
-            Place::Beyond(path) => path.into(),
-        },
-        Value::Object(map) => map
-            .iter()
-            .map(|(key, value)| {
-                let mut value = relative(value, origin);
-                if let (Some(items), true) = (value.as_array_mut(), key != "authors") {
-                    items.sort_by_key(manifest::canonical);
+        Value::Object(map) => {
+            for (key, value) in map {
+                spelled.push_str(key);
+                match value.as_array() {
+                    Some(items) if !items.is_empty() => {
+                        let mut items: Vec<String> = items.iter().map(|item| relative(item, origin)).collect();
+                        items.sort();
+                        items.iter().for_each(|item| manifest::spell_string(item, &mut spelled));
+                    }
+                    _ => manifest::spell(value, &mut spelled, &string),
                 }
-                (key.clone(), value)
-            })
-            .collect(),
-        Value::Array(items) => items.iter().map(|item| relative(item, origin)).collect(),
-        other => other.clone(),
+            }
+        }
+        value => manifest::spell(value, &mut spelled, &string),
     }
+    spelled
 }
 
 /// Files whose content [`parse`] needs.

@@ -43,7 +43,7 @@ fn outside<'t>(folder: &RepoPath, table: &dyn Fn(&RepoPath) -> Result<&'t Value,
             break;
         }
     }
-    let inherits = manifest::canonical(written).contains("\"workspace\":true");
+    let inherits = manifest::canonical(written).contains("workspace:true");
     let dependencies = manifest::path_dependencies(written, Some(root.1)).into_iter().map(|dependency| Dependency {
         name: dependency.name,
         requirement: dependency.requirement,

@@ -157,16 +157,21 @@ impl Tree {
 
     /// The positions below `folder`.
     pub fn below(&self, folder: &RepoPath) -> impl Iterator<Item = PathId> + use<> {
+        self.range(folder).map(PathId)
+    }
+
+    fn range(&self, folder: &RepoPath) -> std::ops::Range<usize> {
         // Siblings such as `a-b` sort between `a` and `a/x`, so the range is that of `a/`.
         let prefix: Vec<u8> = if folder.is_top() { Vec::new() } else { [folder.as_bytes(), b"/"].concat() };
         let start = self.entries.partition_point(|(path, _)| path.as_bytes() < prefix.as_slice());
         let inside = self.entries[start..].partition_point(|(path, _)| path.as_bytes().starts_with(&prefix));
-        (start..start + inside).map(PathId)
+        start..start + inside
     }
 
     /// Leaves out what lies below `folder`.
     pub fn leave_out(&mut self, folder: &RepoPath) {
-        self.entries.retain(|(path, _)| path.below(folder).is_none());
+        let inside = self.range(folder);
+        self.entries.drain(inside);
     }
 
     /// This tree as it was before `changes`.

@@ -104,7 +104,8 @@ impl Reader<'_> {
             .iter()
             .filter_map(|(id, path)| path.filter(|path| !dirty.contains(*path)).map(|path| (*id, path)))
             .collect();
-        let workers = thread::available_parallelism().map_or(1, usize::from);
+        // One core is left to cargo, which is read at the same time.
+        let workers = thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1));
         thread::scope(|scope| {
             let parse = |(id, path): &(ObjectId, &RepoPath)| {
                 let text = fs::read(on_disk(self.top, path)).ok()?;

@@ -126,12 +126,13 @@ pub fn calls(request: &Request<'_>) -> Result<Vec<String>, Problem> {
 /// # Errors
 /// When something a person must mend is in the way.
 pub fn world(request: &Request<'_>) -> Result<World, Problem> {
-    let listing = listing(request)?;
+    let mut listing = listing(request)?;
     let git = Git::new(&listing.top);
     let target = request.place.target();
     let mut reading =
         Reading { git: &git, top: &listing.top, place: request.place, cache: Cache::below(&target), target };
-    let (mut head, base, contents) = reading.states(&listing, request)?;
+    let trees = (std::mem::take(&mut listing.head), std::mem::take(&mut listing.base));
+    let (mut head, base, contents) = reading.states(trees, &listing.head_commit, request)?;
     let reader = Reader { git: &git, top: &listing.top, cache: &reading.cache };
     head.links = reader.links(&contents, &head.tree);
     let base = match (&listing.commits, base) {
@@ -183,9 +184,11 @@ fn listing(request: &Request<'_>) -> Result<Listing, Problem> {
         _ => git.changes(&parted.to_string(), false, request.head.map(|_| head_commit.to_string()).as_deref())?,
     };
     let tree = tree?;
-    let base = if request.head.is_some() {
-        tree.before(&changes)
-    } else if parted == head_commit {
+    if request.head.is_some() {
+        let base = tree.before(&changes);
+        return Ok(Listing { top, commits, head_commit, base, head: tree, untracked: BTreeSet::new() });
+    }
+    let base = if parted == head_commit {
         tree
     } else {
         tree.before(&git.changes(&parted.to_string(), false, Some(&head_commit.to_string()))?)
@@ -232,9 +235,10 @@ type Locks = (Option<Arc<Lock>>, Result<Option<Arc<Lock>>, Problem>);
 
 impl Reading<'_> {
     /// Both states but for their links, and what the files of both say.
-    fn states(&mut self, listing: &Listing, request: &Request<'_>) -> Result<States, Problem> {
-        let (head, base) = (self.without_target(&listing.head), self.without_target(&listing.base));
-        let disk = if request.head.is_some() { Disk::Commit(&listing.head_commit) } else { Disk::Same };
+    fn states(&mut self, (mut head, mut base): (Tree, Tree), commit: &ObjectId, request: &Request<'_>) -> Result<States, Problem> {
+        self.leave_target_out(&mut head);
+        self.leave_target_out(&mut base);
+        let disk = if request.head.is_some() { Disk::Commit(commit) } else { Disk::Same };
         let guessed = (self.target.clone(), self.in_repository(&self.place.root).unwrap_or_default());
         let aside = Self { cache: self.cache.clone(), target: guessed.0.clone(), ..*self };
         let (workspaces, locks, contents) = thread::scope(|scope| {
@@ -249,10 +253,10 @@ impl Reading<'_> {
             true => locks?,
             false => self.locks(&head, &base, &head_workspace.root, request)?,
         };
-        let (head, base) = match self.target == guessed.0 {
-            true => (head, base),
-            false => (self.without_target(&head), self.without_target(&base)),
-        };
+        if self.target != guessed.0 {
+            self.leave_target_out(&mut head);
+            self.leave_target_out(&mut base);
+        }
         let state = |tree, workspace, lock| State { tree, workspace, lock, ..State::default() };
         let base = base_workspace.and_then(|workspace| Ok(state(base, workspace, base_lock?)));
         Ok((state(head, head_workspace, head_lock), base, contents?))
@@ -268,15 +272,13 @@ impl Reading<'_> {
     }
 
     /// The target folder is never compared, unless packages lie in it.
-    fn without_target(&self, tree: &Tree) -> Tree {
-        let mut tree = tree.clone();
-        let Some(folder) = self.in_repository(&self.target) else { return tree };
+    fn leave_target_out(&self, tree: &mut Tree) {
+        let Some(folder) = self.in_repository(&self.target) else { return };
         let holds_packages = tree.below(&folder).any(|id| tree.path(id).name() == b"Cargo.toml");
         let holds_root = self.in_repository(&self.place.root).is_some_and(|root| root.below(&folder).is_some());
         if !(holds_root || (holds_packages && self.place.start.starts_with(&self.target))) {
             tree.leave_out(&folder);
         }
-        tree
     }
 
     fn in_repository(&self, path: &Path) -> Option<RepoPath> {
