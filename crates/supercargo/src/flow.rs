@@ -56,8 +56,7 @@ pub fn affected(arguments: &Arguments) -> Ended {
         report::say(&format!("note: {note}\n"));
     }
     let ended = answer(arguments, &world, &policy, asked);
-    // The process ends next, and that frees all of this at once.
-    std::mem::forget(world);
+    world.end();
     ended
 }
 

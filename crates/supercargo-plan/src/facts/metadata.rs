@@ -74,7 +74,7 @@ pub fn parse(metadata: &[u8], tables: &Tables, origin: &Origin<'_>) -> Result<Wo
     for listed in list(&metadata["packages"]) {
         let mut package = member(listed, origin);
         let unlisted = manifest::unlisted(table(&package.folder)?, root_table);
-        let part = |(key, value): (String, String)| ManifestPart { key, value: Digest::of(value.as_bytes()).to_string(), level: Level::Build };
+        let part = |(key, value): (String, String)| ManifestPart { key, value: digest(&value), level: Level::Build };
         package.manifest.extend(unlisted.into_iter().map(part));
         packages.insert(package.folder.clone(), package);
     }
@@ -121,6 +121,11 @@ pub fn governs(path: &RepoPath) -> Option<(Level, RepoPath)> {
 
 fn is_cargo_config(path: &RepoPath) -> bool {
     path.parent().name() == b".cargo"
+}
+
+/// A value by its digest: it is only ever compared, and half of a SHA-256 is more than enough for that.
+fn digest(value: &str) -> String {
+    Digest::of(value.as_bytes()).to_string()[..32].to_owned()
 }
 
 fn list(value: &Value) -> &[Value] {
@@ -201,7 +206,7 @@ fn parts(listed: &Value, origin: &Origin<'_>) -> Vec<ManifestPart> {
         .into_iter()
         .map(|((key, level), mut values)| {
             values.sort();
-            ManifestPart { key, value: Digest::of(values.join(";").as_bytes()).to_string(), level }
+            ManifestPart { key, value: digest(&values.join(";")), level }
         })
         .collect()
 }

@@ -68,7 +68,7 @@ pub struct Package {
 pub struct ManifestPart {
     /// Its key.
     pub key: String,
-    /// Its value in one spelling.
+    /// Its value, or what stands for it: two that differ make a difference.
     pub value: String,
     /// What it can change.
     pub level: Level,

@@ -27,20 +27,32 @@ impl Cache {
     /// The entry `name`; none where it is missing, torn or foreign.
     #[must_use]
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
-        let bytes = fs::read(self.folder.join(name)).ok()?;
+        serde_json::from_slice(&self.bytes(name)?).ok()
+    }
+
+    /// The bytes that were kept as `name`.
+    #[must_use]
+    pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
+        let mut bytes = fs::read(self.folder.join(name)).ok()?;
         let (digest, text) = bytes.split_at_checked(64)?;
         let whole = Digest::of(text).to_string().as_bytes() == digest;
-        whole.then(|| serde_json::from_slice(text).ok()).flatten()
+        whole.then(|| bytes.split_off(64))
     }
 
     /// Keeps `value` as `name`. A disk that does not take it is no fault: the next run reads anew.
     pub fn put<T: Serialize>(&self, name: &str, value: &T) {
+        if let Ok(text) = serde_json::to_vec(value) {
+            self.put_bytes(name, &text);
+        }
+    }
+
+    /// Keeps `text` as `name`.
+    pub fn put_bytes(&self, name: &str, text: &[u8]) {
         let write = || -> std::io::Result<()> {
-            let text = serde_json::to_vec(value)?;
             fs::create_dir_all(&self.folder)?;
             let mut file = tempfile::Builder::new().prefix(".").suffix(".tmp").tempfile_in(&self.folder)?;
-            write!(file, "{}", Digest::of(&text))?;
-            file.write_all(&text)?;
+            write!(file, "{}", Digest::of(text))?;
+            file.write_all(text)?;
             file.persist(self.folder.join(name))?;
             self.prune()
         };

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use supercargo_plan::facts::manifest;
-use supercargo_plan::facts::metadata::{Tables, Texts, makes_target};
+use supercargo_plan::facts::metadata::{Texts, makes_target};
 use supercargo_plan::facts::path::RepoPath;
 use supercargo_plan::facts::tree::{Mode, Tree};
 use supercargo_plan::problem::Problem;
@@ -83,14 +83,15 @@ impl Scratch {
     ///
     /// # Errors
     /// When the disk does not take it.
-    pub fn lay_out(tree: &Tree, texts: &Texts, tables: &Tables, links: &BTreeMap<RepoPath, Vec<u8>>, top: &Path) -> Result<Self, Problem> {
+    pub fn lay_out(tree: &Tree, texts: &Texts, links: &BTreeMap<RepoPath, Vec<u8>>, top: &Path) -> Result<Self, Problem> {
         let write = || -> std::io::Result<Self> {
             let named = tempfile::Builder::new().prefix("supercargo-").tempdir_in(scratch_place());
             let folder = named.or_else(|_| tempfile::Builder::new().prefix("supercargo-").tempdir())?;
             let scratch = Self { folder };
             fs::create_dir_all(scratch.top())?;
-            let named = tables.iter().filter_map(|(path, table)| Some((path, table.as_ref().ok()?)));
-            let named = named.flat_map(|(path, table)| manifest::named_sources(table, &path.parent()));
+            let naming = texts.iter().filter(|(_, text)| text.windows(4).any(|window| window == b".rs\""));
+            let named = naming.filter_map(|(path, text)| Some((path.parent(), manifest::parse(text).ok()?)));
+            let named = named.flat_map(|(folder, table)| manifest::named_sources(&table, &folder));
             let named = named.filter(|path| tree.get(path.as_bytes()).is_some());
             let targets = tree.iter().map(|(path, _)| path).filter(|path| makes_target(tree, path)).cloned();
             let empty = named.chain(targets).map(|path| (path, &[][..]));

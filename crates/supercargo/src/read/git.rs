@@ -38,6 +38,8 @@ pub struct Git {
 pub struct Commits {
     /// The repository's top folder.
     pub top: PathBuf,
+    /// The tree of the commit that is compared, or that the working tree stands on.
+    pub tree: ObjectId,
     /// The commit that was asked for.
     pub base: ObjectId,
     /// The commit that is compared, or that the working tree stands on.
@@ -84,7 +86,8 @@ impl Git {
     #[must_use]
     pub fn commits_args(base: &str, head: &str) -> Vec<String> {
         let commit = |revision: &str| format!("{revision}^{{commit}}");
-        ["rev-parse".into(), "--show-toplevel".into(), commit(base), commit(head), format!("{base}...{head}")].into()
+        let tree = format!("{head}^{{tree}}");
+        ["rev-parse".into(), "--show-toplevel".into(), tree, commit(base), commit(head), format!("{base}...{head}")].into()
     }
 
     /// The repository's top, the two commits and where they parted.
@@ -100,12 +103,12 @@ impl Git {
         if !output.status.success() {
             return Err(self.no_commits(base, head, &output.stderr)?);
         }
-        let (Some(base_id), Some(head_id)) = (commit(), commit()) else {
+        let (Some(tree), Some(base_id), Some(head_id)) = (commit(), commit(), commit()) else {
             return Err(self.no_commits(base, head, &output.stderr)?);
         };
         let merge_base = lines.find_map(|line| ObjectId::parse(line.strip_prefix('^')?.as_bytes()));
         match merge_base {
-            Some(merge_base) => Ok(Commits { top: top.into(), base: base_id, head: head_id, merge_base }),
+            Some(merge_base) => Ok(Commits { top: top.into(), tree, base: base_id, head: head_id, merge_base }),
             None => Err(self.unrelated(base, head)?),
         }
     }
@@ -159,13 +162,20 @@ impl Git {
         Ok(Problem::mend(what, format!("cargo xtask affected {base} --or-all")))
     }
 
-    /// The files of a commit.
+    /// The files of a commit or tree, as git lists them.
     ///
     /// # Errors
     /// When git fails.
-    pub fn tree(&self, commit: &str) -> Result<Tree, Problem> {
-        let listing = self.must(Self::tree_args(commit), None)?;
-        tree::parse_ls_tree(&listing).ok_or_else(|| unreadable("ls-tree"))
+    pub fn listing(&self, tree: &str) -> Result<Vec<u8>, Problem> {
+        self.must(Self::tree_args(tree), None)
+    }
+
+    /// The files of a commit or tree.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn tree(&self, tree: &str) -> Result<Tree, Problem> {
+        tree::parse_ls_tree(&self.listing(tree)?).ok_or_else(|| unreadable("ls-tree"))
     }
 
     /// The arguments that list a commit's files.

@@ -17,7 +17,7 @@ use supercargo_plan::facts::includes::Links;
 use supercargo_plan::facts::lock::{self, Broken, Lock};
 use supercargo_plan::facts::metadata::{self, Origin, Tables, Texts};
 use supercargo_plan::facts::path::RepoPath;
-use supercargo_plan::facts::tree::{Change, Entry, Mode, ObjectId, Tree};
+use supercargo_plan::facts::tree::{self, Change, Entry, Mode, ObjectId, Tree};
 use supercargo_plan::facts::workspace::Workspace;
 use supercargo_plan::facts::{Snapshot, Sources, platform};
 use supercargo_plan::graph::Kept;
@@ -72,6 +72,7 @@ pub struct World {
     /// The target folder.
     pub target: PathBuf,
     sources: Sources,
+    writes: Vec<thread::JoinHandle<()>>,
 }
 
 impl World {
@@ -85,6 +86,13 @@ impl World {
             lock: state.lock.as_deref(),
             sources: &self.sources,
         }
+    }
+
+    /// Waits until the facts are kept that were read anew, and leaves the rest to the end of the process, which frees
+    /// everything at once.
+    pub fn end(mut self) {
+        std::mem::take(&mut self.writes).into_iter().for_each(|write| drop(write.join()));
+        std::mem::forget(self);
     }
 
     /// The bytes of the files below `folder`, as far as the disk holds them.
@@ -126,11 +134,12 @@ pub fn calls(request: &Request<'_>) -> Result<Vec<String>, Problem> {
 /// # Errors
 /// When something a person must mend is in the way.
 pub fn world(request: &Request<'_>) -> Result<World, Problem> {
-    let mut listing = listing(request)?;
-    let git = Git::new(&listing.top);
     let target = request.place.target();
+    let cache = Cache::below(&target);
+    let mut listing = listing(request, &cache)?;
+    let git = Git::new(&listing.top);
     let mut reading =
-        Reading { git: &git, top: &listing.top, place: request.place, cache: Cache::below(&target), target };
+        Reading { git: &git, top: &listing.top, place: request.place, cache, target, writes: Vec::new() };
     let trees = (std::mem::take(&mut listing.head), std::mem::take(&mut listing.base));
     let (mut head, base, contents) = reading.states(trees, &listing.head_commit, request)?;
     let reader = Reader { git: &git, top: &listing.top, cache: &reading.cache };
@@ -141,9 +150,9 @@ pub fn world(request: &Request<'_>) -> Result<World, Problem> {
         (Ok(_), base) => base.map(|base| State { links: reader.links(&contents, &base.tree), ..base }),
     };
     let kept = request.target.map(|triple| reading.kept(&head, triple, request.head.is_none())).transpose()?;
-    let target = reading.target;
+    let (target, writes) = (reading.target, reading.writes);
     let Listing { commits, untracked, top, .. } = listing;
-    Ok(World { commits, head, base, kept, target, sources: contents.sources, untracked, top })
+    Ok(World { commits, head, base, kept, target, sources: contents.sources, untracked, top, writes })
 }
 
 /// What git lists.
@@ -157,18 +166,17 @@ struct Listing {
 }
 
 /// Lists the base's files and those of the commit or working tree that is compared with it.
-fn listing(request: &Request<'_>) -> Result<Listing, Problem> {
+fn listing(request: &Request<'_>, cache: &Cache) -> Result<Listing, Problem> {
     let git = &Git::new(&request.place.start);
     let head = request.head.unwrap_or("HEAD");
     let base = request.base.clone();
     // All at once; whatever fails here because the commits are not there is told by the answer to that.
-    let (commits, tree, changes, untracked) = thread::scope(|scope| {
-        let tree = scope.spawn(|| git.tree(head));
+    let (commits, changes, untracked) = thread::scope(|scope| {
         let untracked = request.head.is_none().then(|| scope.spawn(|| git.untracked()));
         let changes = base.as_ref().ok().map(|base| scope.spawn(|| git.changes(base, true, request.head)));
         let commits = base.clone().and_then(|base| git.commits(base, head));
         let untracked = untracked.map_or(Ok(Vec::new()), |thread| join(thread.join()));
-        (commits, join(tree.join()), changes.map(|thread| join(thread.join())), untracked)
+        (commits, changes.map(|thread| join(thread.join())), untracked)
     });
     let (top, head_commit, parted) = match &commits {
         Ok(commits) => (commits.top.clone(), commits.head, commits.merge_base),
@@ -183,7 +191,10 @@ fn listing(request: &Request<'_>) -> Result<Listing, Problem> {
         // More than one best common ancestor, which git leaves to us: the first.
         _ => git.changes(&parted.to_string(), false, request.head.map(|_| head_commit.to_string()).as_deref())?,
     };
-    let tree = tree?;
+    let tree = match &commits {
+        Ok(commits) => listed(git, cache, &commits.tree)?,
+        Err(_) => git.tree(head)?,
+    };
     if request.head.is_some() {
         let base = tree.before(&changes);
         return Ok(Listing { top, commits, head_commit, base, head: tree, untracked: BTreeSet::new() });
@@ -203,6 +214,20 @@ fn listing(request: &Request<'_>) -> Result<Listing, Problem> {
     let head = base.after(&changes);
     Ok(Listing { top, commits, head_commit, base, head, untracked: untracked.into_iter().map(|(path, _)| path).collect() })
 }
+
+/// The files of a tree: git's listing of the last one is kept, under the tree's id.
+fn listed(git: &Git, cache: &Cache, id: &ObjectId) -> Result<Tree, Problem> {
+    let kept = cache.bytes(TREE).filter(|kept| kept.starts_with(id.as_bytes()));
+    if let Some(tree) = kept.and_then(|kept| tree::parse_ls_tree(&kept[id.as_bytes().len()..])) {
+        return Ok(tree);
+    }
+    let listing = git.listing(&id.to_string())?;
+    cache.put_bytes(TREE, &[id.as_bytes(), &listing].concat());
+    tree::parse_ls_tree(&listing).ok_or_else(|| Problem::mend("git ls-tree said something unknown", "git --version"))
+}
+
+/// The cache's entry for the last tree that was listed.
+const TREE: &str = "tree";
 
 /// A thread's result; its panic goes on here.
 fn join<T>(result: thread::Result<T>) -> T {
@@ -225,6 +250,8 @@ struct Reading<'a> {
     place: &'a Place,
     cache: Cache,
     target: PathBuf,
+    /// Facts that are being kept while the answer is worked out.
+    writes: Vec<thread::JoinHandle<()>>,
 }
 
 /// Both states, the earlier one where it can be read, and what their files say.
@@ -240,7 +267,7 @@ impl Reading<'_> {
         self.leave_target_out(&mut base);
         let disk = if request.head.is_some() { Disk::Commit(commit) } else { Disk::Same };
         let guessed = (self.target.clone(), self.in_repository(&self.place.root).unwrap_or_default());
-        let aside = Self { cache: self.cache.clone(), target: guessed.0.clone(), ..*self };
+        let aside = Self { cache: self.cache.clone(), target: guessed.0.clone(), writes: Vec::new(), ..*self };
         let (workspaces, locks, contents) = thread::scope(|scope| {
             let (head, base) = (&head, &base);
             let reader = Reader { git: aside.git, top: aside.top, cache: &aside.cache };
@@ -290,14 +317,13 @@ impl Reading<'_> {
     fn workspaces(&mut self, head: &Tree, base: &Tree, request: &Request<'_>) -> Result<(Arc<Workspace>, Result<Arc<Workspace>, Problem>), Problem> {
         let root = self.in_repository(&self.place.root).unwrap_or_default();
         let head_workspace = match self.cached(head, &root).filter(|workspace| self.asks_about(workspace)) {
-            Some(workspace) => workspace,
+            Some(workspace) => Arc::new(workspace),
             None if request.head.is_none() => self.in_place(head)?,
             None => {
                 let start = self.in_repository(&self.place.start).unwrap_or_default();
                 self.laid_out(head, &start, &format!("commit {}", request.head.unwrap_or_default()))?
             }
         };
-        let head_workspace = Arc::new(head_workspace);
         let root = &head_workspace.root;
         let same = metadata::key(head, root).is_some_and(|key| metadata::key(base, root) == Some(key));
         if same {
@@ -305,14 +331,14 @@ impl Reading<'_> {
         }
         let base_workspace = if base.get(RepoPath::join(root, b"Cargo.toml").unwrap_or_default().as_bytes()).is_none() {
             // The workspace itself is new.
-            Ok(Workspace { root: root.clone(), ..Workspace::default() })
+            Ok(Arc::new(Workspace { root: root.clone(), ..Workspace::default() }))
         } else {
             match self.cached(base, root) {
-                Some(workspace) => Ok(workspace),
+                Some(workspace) => Ok(Arc::new(workspace)),
                 None => self.laid_out(base, root, &format!("the base ({})", request.base.as_deref().unwrap_or_default())),
             }
         };
-        Ok((head_workspace, base_workspace.map(Arc::new)))
+        Ok((head_workspace, base_workspace))
     }
 
     fn entry(tree: &Tree, root: &RepoPath) -> Option<String> {
@@ -329,15 +355,16 @@ impl Reading<'_> {
         start.is_some_and(|start| start == workspace.root || workspace.at(&start).is_some_and(|package| package.member))
     }
 
-    fn keep(&self, tree: &Tree, workspace: &Workspace) {
+    fn keep(&mut self, tree: &Tree, workspace: &Arc<Workspace>) {
         let tracked = |folder: &RepoPath| folder.join(b"Cargo.toml").is_some_and(|path| tree.get(path.as_bytes()).is_some());
         if let (Some(entry), true) = (Self::entry(tree, &workspace.root), workspace.packages.iter().all(|p| tracked(&p.folder))) {
-            self.cache.put(&entry, workspace);
+            let (cache, workspace) = (self.cache.clone(), Arc::clone(workspace));
+            self.writes.push(thread::spawn(move || cache.put(&entry, workspace.as_ref())));
         }
     }
 
     /// The workspace of the working tree.
-    fn in_place(&mut self, tree: &Tree) -> Result<Workspace, Problem> {
+    fn in_place(&mut self, tree: &Tree) -> Result<Arc<Workspace>, Problem> {
         let (listed, mut tables) = thread::scope(|scope| {
             let listed = scope.spawn(|| cargo::read(&self.place.start));
             let read = tree.iter().map(|(path, _)| path).filter(|path| metadata::is_read(path));
@@ -353,6 +380,7 @@ impl Reading<'_> {
             self.cache = Cache::below(&target);
             self.target = target;
         }
+        let workspace = Arc::new(workspace);
         self.keep(tree, &workspace);
         Ok(workspace)
     }
@@ -377,23 +405,28 @@ impl Reading<'_> {
             .collect()
     }
 
-    fn lay_out(&self, tree: &Tree, texts: &Texts, tables: &Tables) -> Result<Scratch, Problem> {
+    fn lay_out(&self, tree: &Tree, texts: &Texts) -> Result<Scratch, Problem> {
         let links: Vec<(&RepoPath, ObjectId)> =
             tree.iter().filter(|(_, entry)| entry.mode == Mode::Link).map(|(path, entry)| (path, entry.id)).collect();
         let targets = self.git.contents(&links.iter().map(|(_, id)| *id).collect::<Vec<_>>())?;
         let links: BTreeMap<RepoPath, Vec<u8>> =
             links.into_iter().filter_map(|(path, id)| Some((path.clone(), targets.get(&id)?.clone()))).collect();
-        Scratch::lay_out(tree, texts, tables, &links, self.top)
+        Scratch::lay_out(tree, texts, &links, self.top)
     }
 
     /// The workspace of a commit; `start` is the folder of one of its manifests.
-    fn laid_out(&self, tree: &Tree, start: &RepoPath, side: &str) -> Result<Workspace, Problem> {
+    fn laid_out(&mut self, tree: &Tree, start: &RepoPath, side: &str) -> Result<Arc<Workspace>, Problem> {
         let texts = self.texts(tree)?;
-        let tables = metadata::tables(&texts);
-        let scratch = self.lay_out(tree, &texts, &tables)?;
-        let listed = scratch.metadata(start, &self.place.root, side)?;
+        let scratch = self.lay_out(tree, &texts)?;
+        let (listed, tables) = thread::scope(|scope| {
+            let listed = scope.spawn(|| scratch.metadata(start, &self.place.root, side));
+            let tables = metadata::tables(&texts);
+            (join(listed.join()), tables)
+        });
+        let listed = listed?;
         let origin = scratch.origin();
         let workspace = metadata::parse(&listed, &tables, &Origin { top: &origin }).map_err(|what| broken(side, &what))?;
+        let workspace = Arc::new(workspace);
         self.keep(tree, &workspace);
         Ok(workspace)
     }
@@ -431,7 +464,7 @@ impl Reading<'_> {
                 let text = self.git.contents(&[entry.id])?.remove(&entry.id).ok_or_else(|| missing(&lock))?;
                 texts.insert(lock, text);
             }
-            self.lay_out(&head.tree, &texts, &metadata::tables(&texts))?.resolved(&head.workspace.root, &self.place.root)?
+            self.lay_out(&head.tree, &texts)?.resolved(&head.workspace.root, &self.place.root)?
         };
         platform::parse(&String::from_utf8_lossy(&resolved), triple, &head.workspace)
     }
