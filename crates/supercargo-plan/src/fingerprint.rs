@@ -80,7 +80,13 @@ impl Which {
 
 /// Collects the components of every node that `graph` joins.
 #[must_use]
-pub fn collect<'a>(snapshot: Snapshot<'a>, ownership: &Ownership, policy: &'a Policy, graph: Graph<'a>, which: Which) -> Side<'a> {
+pub fn collect<'a>(
+    snapshot: Snapshot<'a>,
+    ownership: &Ownership,
+    policy: &'a Policy,
+    graph: Graph<'a>,
+    which: Which,
+) -> Side<'a> {
     let mut side = Side { graph, ..Side::default() };
     for key in side.graph.keys() {
         side.components.insert(*key, own(snapshot, *key, which));
@@ -89,7 +95,8 @@ pub fn collect<'a>(snapshot: Snapshot<'a>, ownership: &Ownership, policy: &'a Po
     let value = |id: PathId| file_value(snapshot, id, which);
     for (package, files) in snapshot.workspace.packages.iter().zip(&ownership.packages) {
         let files = files.iter().map(|(id, level)| (Component::File(file(*id)), (*level, value(*id))));
-        let parts = package.manifest.iter().map(|part| (Component::Manifest(&part.key), (part.level, Value::of(&part.value))));
+        let parts =
+            package.manifest.iter().map(|part| (Component::Manifest(&part.key), (part.level, Value::of(&part.value))));
         side.components.insert(key(package), files.chain(parts).collect());
     }
     for (id, rule) in &ownership.ruled {

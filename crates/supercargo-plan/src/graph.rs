@@ -8,6 +8,7 @@ use semver::{Version, VersionReq};
 use crate::facts::Snapshot;
 use crate::facts::lock::{LockId, LockPackage};
 use crate::facts::path::RepoPath;
+use crate::facts::platform::Kept;
 use crate::facts::workspace::{Dependency, DependencyKind, Package, Place, Workspace};
 
 /// What a node is. The same key on two sides is the same node.
@@ -52,21 +53,6 @@ pub type Edges<'a> = BTreeSet<(Key<'a>, DependencyKind)>;
 /// The edges of one side.
 pub type Graph<'a> = BTreeMap<Key<'a>, Edges<'a>>;
 
-/// Which (user, used) pairs of (name, version) a narrower resolution keeps.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Kept(BTreeSet<[(String, String); 2]>);
-
-impl Kept {
-    /// Keeps the edge from `user` to `used`, each a name and a version.
-    pub fn insert(&mut self, user: (&str, &str), used: (&str, &str)) {
-        self.0.insert([user, used].map(|(name, version)| (name.to_owned(), version.to_owned())));
-    }
-
-    fn holds(&self, user: (&str, &str), used: (&str, &str)) -> bool {
-        self.0.contains(&[user, used].map(|(name, version)| (name.to_owned(), version.to_owned())))
-    }
-}
-
 /// The node of `package`.
 #[must_use]
 pub fn key(package: &Package) -> Key<'_> {
@@ -79,7 +65,8 @@ pub fn join<'a>(snapshot: Snapshot<'a>) -> Graph<'a> {
     let mut graph = Graph::new();
     let mut open: Vec<Key<'a>> = Vec::new();
     for package in &snapshot.workspace.packages {
-        let edges: Edges<'a> = package.dependencies.iter().flat_map(|dependency| used(snapshot, package, dependency)).collect();
+        let edges: Edges<'a> =
+            package.dependencies.iter().flat_map(|dependency| used(snapshot, package, dependency)).collect();
         open.extend(edges.iter().map(|(key, _)| *key));
         graph.insert(key(package), edges);
     }
@@ -98,7 +85,11 @@ pub fn join<'a>(snapshot: Snapshot<'a>) -> Graph<'a> {
 }
 
 /// What `dependency` of `package` resolves to: one node, or all that it may be.
-fn used<'a>(snapshot: Snapshot<'a>, package: &'a Package, dependency: &'a Dependency) -> Vec<(Key<'a>, DependencyKind)> {
+fn used<'a>(
+    snapshot: Snapshot<'a>,
+    package: &'a Package,
+    dependency: &'a Dependency,
+) -> Vec<(Key<'a>, DependencyKind)> {
     let workspace = snapshot.workspace;
     let keys = match &dependency.place {
         Some(Place::Inside(folder)) => match workspace.at(folder) {
@@ -130,7 +121,8 @@ fn matching<'a>(packages: Vec<&'a LockPackage>, requirement: &str) -> Vec<&'a Lo
         return packages;
     }
     let Ok(requirement) = VersionReq::parse(requirement) else { return packages };
-    let fulfils = |package: &&LockPackage| Version::parse(&package.id.version).is_ok_and(|version| requirement.matches(&version));
+    let fulfils =
+        |package: &&LockPackage| Version::parse(&package.id.version).is_ok_and(|version| requirement.matches(&version));
     let kept: Vec<&LockPackage> = packages.iter().copied().filter(fulfils).collect();
     if kept.is_empty() { packages } else { kept }
 }

@@ -2,9 +2,12 @@
 
 pub mod affected;
 pub mod answer;
+pub mod cause;
+pub mod claims;
 pub mod facts;
 pub mod fingerprint;
 pub mod graph;
+pub mod location;
 pub mod ownership;
 pub mod problem;
 pub mod shards;

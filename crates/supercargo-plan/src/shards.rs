@@ -19,7 +19,8 @@ pub fn split(
     sizes: &BTreeMap<MemberName, u64>,
 ) -> Vec<Vec<MemberName>> {
     let size = |member: &MemberName| sizes.get(member).copied().unwrap_or(0).max(1) as f64;
-    let known = |member: &MemberName| seconds.get(member).copied().filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
+    let known =
+        |member: &MemberName| seconds.get(member).copied().filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
     let recorded: Vec<&MemberName> = sizes.keys().filter(|member| known(member).is_some()).collect();
     let bytes: f64 = recorded.iter().map(|member| size(member)).sum();
     let rate = if bytes > 0.0 { recorded.iter().filter_map(|member| known(member)).sum::<f64>() / bytes } else { 1.0 };
@@ -28,7 +29,9 @@ pub fn split(
     work.sort_by(|(a, one), (b, other)| b.total_cmp(a).then_with(|| one.cmp(other)));
     let mut shards = vec![(0.0_f64, Vec::new()); wanted.min(members.len())];
     for (cost, member) in work {
-        if let Some(least) = shards.iter_mut().min_by(|(a, one), (b, other)| a.total_cmp(b).then(one.len().cmp(&other.len()))) {
+        if let Some(least) =
+            shards.iter_mut().min_by(|(a, one), (b, other)| a.total_cmp(b).then(one.len().cmp(&other.len())))
+        {
             least.0 += cost;
             least.1.push(member.clone());
         }

@@ -23,8 +23,10 @@ pub enum Verb {
 
 /// `cargo xtask affected`.
 #[derive(Debug, Default, Args)]
-#[command(after_help = "Exit codes: 0 answered, also when nobody is affected; 1 the answer to --why, --why-not or --lint is no;\n\
-2 usage; 3 something a person must mend; 5 timed out; 130 interrupted.")]
+#[command(
+    after_help = "Exit codes: 0 answered, also when nobody is affected; 1 the answer to --why, --why-not or --lint is no;\n\
+2 usage; 3 something a person must mend; 5 timed out; 130 interrupted."
+)]
 pub struct Affected {
     /// Branch, tag or commit to compare with, at its merge base with HEAD; `auto` asks CI, then origin/HEAD, origin/main, main [default: policy's `base`, else auto]
     pub base: Option<String>,

@@ -7,19 +7,22 @@ use std::thread;
 use serde::Deserialize;
 use supercargo_plan::affected::{self, Affected};
 use supercargo_plan::answer::{Answer, Compared, Member};
+use supercargo_plan::claims::{self, Files};
 use supercargo_plan::facts::manifest;
 use supercargo_plan::facts::policy::{self, Policy};
 use supercargo_plan::facts::workspace::MemberName;
 use supercargo_plan::fingerprint::{self, Side, Which};
 use supercargo_plan::graph::{self, Graph};
-use supercargo_plan::ownership::{self, Files};
+use supercargo_plan::ownership;
 use supercargo_plan::problem::{Exit, Problem, nearest};
 use supercargo_plan::shards;
 
 use crate::cli::{Affected as Arguments, Format};
 use crate::read::git::Git;
 use crate::read::place::{self, Place};
-use crate::read::{self, Request, State, World};
+use crate::read::request::Request;
+use crate::read::states::State;
+use crate::read::{self, World};
 use crate::report::{self, github, json, text};
 
 /// How a verb ended, or what stopped it.
@@ -86,7 +89,11 @@ fn base(asked: Option<&str>, place: &Place, git: &Git) -> Result<String, Problem
 
 /// A revision that is safe to hand to git.
 fn checked_revision(revision: String) -> Result<String, Problem> {
-    if revision.is_empty() || revision.starts_with('-') || revision.contains("..") || revision.contains(char::is_whitespace) {
+    if revision.is_empty()
+        || revision.starts_with('-')
+        || revision.contains("..")
+        || revision.contains(char::is_whitespace)
+    {
         let what = format!("`{revision}` is no branch, tag or commit");
         return Err(Problem::usage(what, "cargo xtask affected origin/main"));
     }
@@ -105,14 +112,15 @@ fn plan(request: &Request<'_>, asked: &str, arguments: &Arguments) -> Ended {
     let world = read::world(&Request { base: Ok("HEAD"), ..*request })?;
     let (policy, faults) = policy::parse(&world.head.workspace);
     policy::refuse(&faults, &world.head.workspace)?;
-    let plan = text::Plan { base: asked, head: request.head, set: arguments.set.into(), calls: &calls, policy: &policy };
+    let plan =
+        text::Plan { base: asked, head: request.head, set: arguments.set.into(), calls: &calls, policy: &policy };
     print(&text::plan(&plan))
 }
 
 /// Prints what the policy leaves open.
 fn lint(world: &World, policy: &Policy, faults: &[String]) -> Ended {
     let snapshot = world.snapshot(&world.head);
-    let ownership = ownership::resolve(snapshot, ownership::claims(snapshot, 1, None), policy);
+    let ownership = ownership::resolve(snapshot, claims::collect(snapshot, 1, None), policy);
     let unowned = ownership.unowned.iter().map(|id| world.head.tree.path(*id));
     let unowned = unowned.filter(|path| !world.untracked.contains(*path)).map(|path| format!("unowned: {path}"));
     let idle = policy.rules.iter().zip(&ownership.matched).filter(|(_, matched)| !**matched);
@@ -127,7 +135,8 @@ fn lock_notes(world: &World) -> Vec<String> {
     let base = world.base.as_ref().ok().map(|base| base.lock.is_some());
     match (base, world.head.lock.is_some()) {
         (Some(false) | None, false) => vec![
-            "no Cargo.lock is committed: what the manifests require counts, the versions that it resolves to do not".into(),
+            "no Cargo.lock is committed: what the manifests require counts, the versions that it resolves to do not"
+                .into(),
         ],
         (Some(true), false) => vec!["Cargo.lock is gone: every package that it named counts as changed".into()],
         (Some(false), true) => vec!["Cargo.lock is new: every package that it names counts as changed".into()],
@@ -141,7 +150,9 @@ fn answer(arguments: &Arguments, world: &World, policy: &Policy, asked: String) 
     let with_prints = arguments.format == Format::Json;
     let affected: Affected<'_> = match (&sides.base, &world.base) {
         (Some(base), _) => affected::compare(base, &sides.head),
-        (None, base) => affected::all(&sides.head, &base.as_ref().err().map_or_else(String::new, |problem| problem.what.clone())),
+        (None, base) => {
+            affected::all(&sides.head, &base.as_ref().err().map_or_else(String::new, |problem| problem.what.clone()))
+        }
     };
     let commits = world.commits.as_ref().ok();
     let answer = Answer {
@@ -182,17 +193,18 @@ struct Sides<'a> {
 fn sides<'a>(world: &'a World, policy: &'a Policy) -> Sides<'a> {
     let workers = thread::available_parallelism().map_or(1, usize::from);
     let head_snapshot = world.snapshot(&world.head);
-    let head_claims = ownership::claims(head_snapshot, workers, None);
+    let head_claims = claims::collect(head_snapshot, workers, None);
     let base_state = world.base.as_ref().ok();
     let base_claims =
-        base_state.map(|state| ownership::claims(world.snapshot(state), workers, Some((head_snapshot, &head_claims))));
+        base_state.map(|state| claims::collect(world.snapshot(state), workers, Some((head_snapshot, &head_claims))));
     let side = |state: &'a State, claims: Vec<Files>, which: Which| -> Side<'a> {
         let snapshot = world.snapshot(state);
         let ownership = ownership::resolve(snapshot, claims, policy);
         fingerprint::collect(snapshot, &ownership, policy, graph::join(snapshot), which)
     };
     let (mut base, mut head) = thread::scope(|scope| {
-        let base = base_state.zip(base_claims).map(|(state, claims)| scope.spawn(move || side(state, claims, Which::Base)));
+        let base =
+            base_state.zip(base_claims).map(|(state, claims)| scope.spawn(move || side(state, claims, Which::Base)));
         let head = side(&world.head, head_claims, Which::Head);
         (base.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))), head)
     });
@@ -214,9 +226,16 @@ fn ask(answer: &Answer<'_>, name: &str, why: bool) -> Ended {
     let members = answer.members();
     let Some(member) = members.iter().find(|member| member.package.name.as_str() == name) else {
         let near = nearest(name, members.iter().map(|member| member.package.name.as_str()));
-        let mend = near.map_or_else(|| "cargo metadata --no-deps --format-version 1".to_owned(), |near| {
-            format!("cargo xtask affected {} {} {near}", answer.compared.base, if why { "--why" } else { "--why-not" })
-        });
+        let mend = near.map_or_else(
+            || "cargo metadata --no-deps --format-version 1".to_owned(),
+            |near| {
+                format!(
+                    "cargo xtask affected {} {} {near}",
+                    answer.compared.base,
+                    if why { "--why" } else { "--why-not" }
+                )
+            },
+        );
         return Err(Problem::usage(format!("there is no member `{name}`"), mend));
     };
     if answer.holds(member) != why {
@@ -228,7 +247,8 @@ fn ask(answer: &Answer<'_>, name: &str, why: bool) -> Ended {
 
 /// The answer in the form that was asked for.
 fn render(arguments: &Arguments, world: &World, answer: &Answer<'_>) -> Result<String, Problem> {
-    let names: Vec<MemberName> = answer.selected().iter().map(|member: &Member<'_>| member.package.name.clone()).collect();
+    let names: Vec<MemberName> =
+        answer.selected().iter().map(|member: &Member<'_>| member.package.name.clone()).collect();
     if arguments.shards.is_some() && !matches!(arguments.format, Format::Github | Format::Matrix) {
         let what = "--shards splits a matrix, and this format has none";
         return Err(Problem::usage(what, "cargo xtask affected --shards 8 --format matrix"));
@@ -244,14 +264,19 @@ fn render(arguments: &Arguments, world: &World, answer: &Answer<'_>) -> Result<S
         Format::Matrix => format!("{}\n", github::matrix(answer, &split(arguments, world, answer, &names)?)),
         Format::Github => {
             let outputs = github::outputs(answer, &names, &split(arguments, world, answer, &names)?);
-            report::append_outputs(&outputs)?;
+            github::append_outputs(&outputs)?;
             outputs
         }
     })
 }
 
 /// The matrix's shards: as many as asked, else one a member as long as a forge takes them.
-fn split(arguments: &Arguments, world: &World, answer: &Answer<'_>, names: &[MemberName]) -> Result<Vec<Vec<MemberName>>, Problem> {
+fn split(
+    arguments: &Arguments,
+    world: &World,
+    answer: &Answer<'_>,
+    names: &[MemberName],
+) -> Result<Vec<Vec<MemberName>>, Problem> {
     if arguments.shards.is_none() && names.len() <= shards::MOST {
         return Ok(names.iter().map(|name| vec![name.clone()]).collect());
     }

@@ -138,7 +138,10 @@ mod tests {
     #[test]
     fn input_output_and_status_come_through() {
         let done = output(sh("cat; echo oops >&2; exit 3"), Some(b"hello".to_vec()), Duration::from_secs(60)).unwrap();
-        assert_eq!((done.stdout.as_slice(), done.stderr.as_str(), done.status.code()), (&b"hello"[..], "oops", Some(3)));
+        assert_eq!(
+            (done.stdout.as_slice(), done.stderr.as_str(), done.status.code()),
+            (&b"hello"[..], "oops", Some(3))
+        );
     }
 
     #[test]

@@ -35,13 +35,26 @@ pub struct Found {
 impl<'a> Resolver<'a> {
     /// Looks up in `tree`, whose links lead to `links`, for the workspace at `root` with packages in `packages`.
     #[must_use]
-    pub fn new(tree: &'a Tree, links: &'a Links, root: &'a RepoPath, packages: impl Iterator<Item = &'a RepoPath>) -> Self {
-        let repositories = tree.iter().filter(|(_, entry)| entry.mode == Mode::Repository).map(|(path, _)| path.as_bytes());
+    pub fn new(
+        tree: &'a Tree,
+        links: &'a Links,
+        root: &'a RepoPath,
+        packages: impl Iterator<Item = &'a RepoPath>,
+    ) -> Self {
+        let repositories =
+            tree.iter().filter(|(_, entry)| entry.mode == Mode::Repository).map(|(path, _)| path.as_bytes());
         let first = packages.chain([root]).map(|folder| {
             let below = tree.below(folder).filter_map(|id| tree.path(id).below(folder));
             (folder, below.filter_map(|path| path.split(|byte| *byte == b'/').next()).collect())
         });
-        Self { tree, links, repositories: repositories.collect(), root, top: RepoPath::default(), first: first.collect() }
+        Self {
+            tree,
+            links,
+            repositories: repositories.collect(),
+            root,
+            top: RepoPath::default(),
+            first: first.collect(),
+        }
     }
 
     /// What `relative` means, seen from `folder`; none where nothing is there.
@@ -69,7 +82,8 @@ impl<'a> Resolver<'a> {
             return None;
         }
         let plain = folder.join(relative)?;
-        let mut components = relative.split(|byte| *byte == b'/').skip_while(|component| matches!(*component, b".." | b"." | b""));
+        let mut components =
+            relative.split(|byte| *byte == b'/').skip_while(|component| matches!(*component, b".." | b"." | b""));
         let detour = components.any(|component| component == b"..");
         let on_the_way = |here: &[u8]| self.links.contains_key(here) || self.repositories.contains(here);
         if !detour && !plain.ancestors().any(on_the_way) {
@@ -111,7 +125,8 @@ impl<'a> Resolver<'a> {
         };
         let around = module.name.rsplit_once('/').map_or("", |(around, _)| around);
         let named = module.paths.iter().flat_map(|path| [path.clone(), format!("{around}/{path}")]);
-        let mut found: Vec<PathId> = named.flat_map(|path| [file(&folder, &path), file(&own, &path)]).flatten().collect();
+        let mut found: Vec<PathId> =
+            named.flat_map(|path| [file(&folder, &path), file(&own, &path)]).flatten().collect();
         let beside = root || matches!(stem, b"mod" | b"lib" | b"main");
         let places = if beside { [&folder, &own] } else { [&own, &folder] };
         for place in places {
@@ -207,7 +222,7 @@ impl<'t> Named<'t> {
             None => rest,
         };
         let path = known.trim_start_matches('/').trim_end_matches('/');
-        (!path.is_empty()).then(|| Self { anchor, path })
+        (!path.is_empty()).then_some(Self { anchor, path })
     }
 }
 

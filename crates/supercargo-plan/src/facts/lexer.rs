@@ -250,7 +250,10 @@ mod tests {
 
     #[test]
     fn strings_of_every_kind() {
-        assert_eq!(texts(r##"a("x\"y", b"z", r"c\d", r#"e"f"#, br"g", c"h")"##), ["x\"y", "z", "c\\d", "e\"f", "g", "h"]);
+        assert_eq!(
+            texts(r##"a("x\"y", b"z", r"c\d", r#"e"f"#, br"g", c"h")"##),
+            ["x\"y", "z", "c\\d", "e\"f", "g", "h"]
+        );
         assert_eq!(texts("\"one\\\n   two\""), ["onetwo"]);
     }
 

@@ -85,10 +85,11 @@ pub fn parse(text: &[u8]) -> Result<Lock, Broken> {
     }
     let value = manifest::parse(text).map_err(Broken::Unreadable)?;
     let tables: Vec<&Value> = value["package"].as_array().into_iter().flatten().chain(value.get("root")).collect();
-    let mut written: Vec<(LockId, &Value)> =
-        tables.into_iter().map(|table| Some((identity(table)?, table))).collect::<Option<_>>().ok_or_else(|| {
-            Broken::Unreadable("a package has no name or no version".to_owned())
-        })?;
+    let mut written: Vec<(LockId, &Value)> = tables
+        .into_iter()
+        .map(|table| Some((identity(table)?, table)))
+        .collect::<Option<_>>()
+        .ok_or_else(|| Broken::Unreadable("a package has no name or no version".to_owned()))?;
     written.sort_by(|(a, _), (b, _)| a.cmp(b));
     let positions: BTreeMap<&LockId, usize> = written.iter().enumerate().map(|(n, (id, _))| (id, n)).collect();
     let packages = written.iter().map(|(id, table)| {

@@ -102,7 +102,11 @@ pub fn path_dependencies(manifest: &Value, inherited: Option<&Value>) -> Vec<Pat
         for key in ["dependencies", "build-dependencies", "build_dependencies"] {
             for (name, written) in table[key].as_object().into_iter().flatten() {
                 let from_root = written["workspace"] == Value::Bool(true);
-                let written = if from_root { inherited.map_or(&Value::Null, |root| &root["dependencies"][name]) } else { written };
+                let written = if from_root {
+                    inherited.map_or(&Value::Null, |root| &root["dependencies"][name])
+                } else {
+                    written
+                };
                 found.push(PathDependency {
                     name: written["package"].as_str().unwrap_or(name).to_owned(),
                     requirement: written.as_str().or(written["version"].as_str()).unwrap_or("*").to_owned(),
@@ -149,7 +153,13 @@ pub fn root_settings(root: &Value) -> Vec<Setting> {
     }
     settings.extend(patch_settings(&root["patch"]));
     let mut add = |key: String, value: &Value| {
-        settings.push(Setting { key, value: canonical(value), level: Level::Build, scope: Scope::Everyone, path: None });
+        settings.push(Setting {
+            key,
+            value: canonical(value),
+            level: Level::Build,
+            scope: Scope::Everyone,
+            path: None,
+        });
     };
     add("resolver".into(), &resolver(root));
     for (key, value) in root.as_object().into_iter().flatten() {
@@ -177,10 +187,17 @@ fn rule_settings(rules: &Value) -> Vec<Setting> {
     for rule in rules.as_array().into_iter().flatten() {
         let scopes = match &rule["affects"] {
             Value::String(_) => vec![Scope::Everyone],
-            names => names.as_array().into_iter().flatten().filter_map(Value::as_str).map(|n| Scope::Named(n.to_owned())).collect(),
+            names => names
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .map(|n| Scope::Named(n.to_owned()))
+                .collect(),
         };
         let key = format!("policy rule {}", canonical(&rule["paths"]));
-        let setting = |scope| Setting { key: key.clone(), value: canonical(rule), level: Level::Build, scope, path: None };
+        let setting =
+            |scope| Setting { key: key.clone(), value: canonical(rule), level: Level::Build, scope, path: None };
         settings.extend(scopes.into_iter().map(setting));
     }
     settings

@@ -8,7 +8,8 @@ use supercargo_artifact::digest::{Digest, Hasher};
 use super::path::RepoPath;
 use super::tree::{Mode, Tree};
 use super::workspace::{
-    Dependency, DependencyKind, Level, ManifestPart, MemberName, Package, Place, Scope, Setting, Target, TargetKind, Workspace,
+    Dependency, DependencyKind, Level, ManifestPart, MemberName, Package, Place, Scope, Setting, Target, TargetKind,
+    Workspace,
 };
 use super::{manifest, outside, policy};
 
@@ -48,7 +49,9 @@ pub type Tables = BTreeMap<RepoPath, Result<Value, (String, String)>>;
 /// Parses manifests and settings files.
 #[must_use]
 pub fn tables(texts: &Texts) -> Tables {
-    let parse = |text: &Vec<u8>| manifest::parse(text).map_err(|error| (error, String::from_utf8_lossy(text).trim().to_owned()));
+    let parse = |text: &Vec<u8>| {
+        manifest::parse(text).map_err(|error| (error, String::from_utf8_lossy(text).trim().to_owned()))
+    };
     texts.iter().map(|(path, text)| (path.clone(), parse(text))).collect()
 }
 
@@ -254,8 +257,12 @@ pub fn makes_target(tree: &Tree, path: &RepoPath) -> bool {
         return false;
     }
     let mut folders = path.ancestors().skip(1);
-    let is_package = |folder: &[u8]| tree.get(&[folder, if folder.is_empty() { b"" } else { b"/" }, b"Cargo.toml"].concat()).is_some();
-    let named = |folder: &[u8], names: &[&[u8]]| names.contains(&folder.rsplit(|byte| *byte == b'/').next().unwrap_or_default());
+    let is_package = |folder: &[u8]| {
+        tree.get(&[folder, if folder.is_empty() { b"" } else { b"/" }, b"Cargo.toml"].concat()).is_some()
+    };
+    let named = |folder: &[u8], names: &[&[u8]]| {
+        names.contains(&folder.rsplit(|byte| *byte == b'/').next().unwrap_or_default())
+    };
     let Some(near) = folders.next() else { return false };
     match path.name() {
         b"build.rs" if is_package(near) => return true,
@@ -263,12 +270,18 @@ pub fn makes_target(tree: &Tree, path: &RepoPath) -> bool {
         _ => {}
     }
     // `tests/x.rs` and `tests/x/main.rs`, and the same for programs, examples and benches.
-    let holder = if path.name() == b"main.rs" && !named(near, &[b"bin", b"tests", b"examples", b"benches"]) { folders.next() } else { Some(near) };
+    let holder = if path.name() == b"main.rs" && !named(near, &[b"bin", b"tests", b"examples", b"benches"]) {
+        folders.next()
+    } else {
+        Some(near)
+    };
     let Some(holder) = holder else { return false };
     if named(holder, &[b"tests", b"examples", b"benches"]) {
         return folders.next().is_some_and(is_package);
     }
-    named(holder, &[b"bin"]) && folders.next().is_some_and(|folder| named(folder, &[b"src"])) && folders.next().is_some_and(is_package)
+    named(holder, &[b"bin"])
+        && folders.next().is_some_and(|folder| named(folder, &[b"src"]))
+        && folders.next().is_some_and(is_package)
 }
 
 /// What `parse` would see of `tree`, as one digest: equal digests, equal workspaces. None where something that it may

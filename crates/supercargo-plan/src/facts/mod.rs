@@ -9,6 +9,7 @@ pub mod outside;
 pub mod path;
 pub mod platform;
 pub mod policy;
+pub mod scan;
 pub mod source;
 pub mod tree;
 pub mod workspace;

@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use super::manifest;
 use super::path::RepoPath;
-use super::workspace::{Dependency, DependencyKind, Level, ManifestPart, MemberName, Package, Place, Target, TargetKind};
+use super::workspace::{
+    Dependency, DependencyKind, Level, ManifestPart, MemberName, Package, Place, Target, TargetKind,
+};
 
 /// Adds the path crates of the repository that packages reach without being members.
 ///
@@ -32,7 +34,10 @@ pub fn add<'t>(
 }
 
 /// A path crate that is no member, from its own manifest and that of its own workspace's root.
-fn outside<'t>(folder: &RepoPath, table: &dyn Fn(&RepoPath) -> Result<&'t Value, String>) -> Result<Option<Package>, String> {
+fn outside<'t>(
+    folder: &RepoPath,
+    table: &dyn Fn(&RepoPath) -> Result<&'t Value, String>,
+) -> Result<Option<Package>, String> {
     let written = table(folder)?;
     let Some(name) = written["package"]["name"].as_str() else { return Ok(None) };
     let mut root = (folder.clone(), &Value::Null);

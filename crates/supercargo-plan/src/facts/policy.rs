@@ -75,9 +75,11 @@ pub fn parse(workspace: &Workspace) -> (Policy, Vec<String>) {
     };
     let rules = match &workspace.policy["rule"] {
         Value::Null => Vec::new(),
-        Value::Array(rules) => {
-            rules.iter().enumerate().filter_map(|(n, rule)| faults.rule(&format!("{table}.rule[{n}]"), rule, workspace)).collect()
-        }
+        Value::Array(rules) => rules
+            .iter()
+            .enumerate()
+            .filter_map(|(n, rule)| faults.rule(&format!("{table}.rule[{n}]"), rule, workspace))
+            .collect(),
         other => faults.add(format!("{table}.rule: expected an array of tables, found {other}")).unwrap_or_default(),
     };
     for member in workspace.members() {
@@ -159,7 +161,8 @@ impl Faults {
     }
 
     fn strings(&mut self, at: &str, value: &Value, of: &str) -> Option<Vec<String>> {
-        let strings = value.as_array().and_then(|items| items.iter().map(|item| item.as_str().map(str::to_owned)).collect());
+        let strings =
+            value.as_array().and_then(|items| items.iter().map(|item| item.as_str().map(str::to_owned)).collect());
         if strings.is_none() {
             let found = if value.is_null() { "nothing".to_owned() } else { value.to_string() };
             self.0.push(format!("{at}: expected {of}, found {found}"));

@@ -331,10 +331,15 @@ mod tests {
 
     #[test]
     fn changes_are_applied_in_any_order_and_the_last_word_counts() {
-        let tree: Tree = ["a", "c", "e"].iter().filter_map(|p| Some((RepoPath::from(*p), entry(Mode::File, A)?))).collect();
+        let tree: Tree =
+            ["a", "c", "e"].iter().filter_map(|p| Some((RepoPath::from(*p), entry(Mode::File, A)?))).collect();
         let change = |path: &str, after| Change { path: path.into(), before: None, after };
-        let changes =
-            [change("e", None), change("b", entry(Mode::File, B)), change("c", None), change("c", entry(Mode::Link, B))];
+        let changes = [
+            change("e", None),
+            change("b", entry(Mode::File, B)),
+            change("c", None),
+            change("c", entry(Mode::Link, B)),
+        ];
         let after = tree.after(&changes);
         let shown: Vec<_> = after.iter().map(|(path, entry)| (path.to_string(), entry.mode)).collect();
         assert_eq!(shown, [("a".into(), Mode::File), ("b".into(), Mode::File), ("c".into(), Mode::Link)]);

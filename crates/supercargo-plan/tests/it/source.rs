@@ -1,6 +1,7 @@
 //! What a source file names, read from its text.
 
-use supercargo_plan::facts::source::{Inputs, Literal, Module, Usage, parse};
+use supercargo_plan::facts::scan::parse;
+use supercargo_plan::facts::source::{Inputs, Literal, Module, Usage};
 
 fn literals(text: &str) -> Vec<(String, Usage, bool)> {
     let mut found: Vec<_> =
@@ -20,7 +21,10 @@ fn includes_in_every_spelling() {
     one("const A: &[u8] = include_bytes! [ r\"../a.txt\" ];", "../a.txt");
     one("std::include!{\"../a.txt\"}", "../a.txt");
     one("#![doc = include_str!(\"../README.md\")]", "../README.md");
-    one("include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/../x/\", \"a.txt\"))", "{CARGO_MANIFEST_DIR}/../x/a.txt");
+    one(
+        "include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/../x/\", \"a.txt\"))",
+        "{CARGO_MANIFEST_DIR}/../x/a.txt",
+    );
     one("include!(concat!(env!(\"OUT_DIR\"), \"/gen.rs\"));", "{OUT_DIR}/gen.rs");
     one("include_str!(concat!($dir, \"/a.txt\"))", "{}/a.txt");
     one("include_str!(concat!(env!(\"ROOT\"), \"/a.txt\"))", "{}/a.txt");
@@ -35,16 +39,18 @@ fn comments_name_nothing_but_documentation_may() {
 #[test]
 fn code_that_only_tests_compile_is_told_apart() {
     let of = |text: &str| literals(text).into_iter().map(|(text, _, test)| (text, test)).collect::<Vec<_>>();
-    assert_eq!(of("fn a() { f(\"a/b\") }\n#[cfg(test)]\nmod t { fn b() { f(\"c/d\") } }\nfn c() { f(\"e/f\") }"), [
-        ("a/b".into(), false),
-        ("c/d".into(), true),
-        ("e/f".into(), false)
-    ]);
-    assert_eq!(of("#[test] fn a() { f(\"a/b\") } fn b() { f(\"c/d\") }"), [("a/b".into(), true), ("c/d".into(), false)]);
-    assert_eq!(of("#[cfg(test)] const A: &str = \"a/b\"; const B: &str = \"c/d\";"), [
-        ("a/b".into(), true),
-        ("c/d".into(), false)
-    ]);
+    assert_eq!(
+        of("fn a() { f(\"a/b\") }\n#[cfg(test)]\nmod t { fn b() { f(\"c/d\") } }\nfn c() { f(\"e/f\") }"),
+        [("a/b".into(), false), ("c/d".into(), true), ("e/f".into(), false)]
+    );
+    assert_eq!(
+        of("#[test] fn a() { f(\"a/b\") } fn b() { f(\"c/d\") }"),
+        [("a/b".into(), true), ("c/d".into(), false)]
+    );
+    assert_eq!(
+        of("#[cfg(test)] const A: &str = \"a/b\"; const B: &str = \"c/d\";"),
+        [("a/b".into(), true), ("c/d".into(), false)]
+    );
     // Not exactly `test`: it may be in the library.
     assert_eq!(of("#[cfg(any(test, feature = \"x\"))] mod t { const A: &str = \"a/b\"; }")[0], ("a/b".into(), false));
     assert_eq!(of("#[cfg(not(test))] mod t { const A: &str = \"a/b\"; }"), [("a/b".into(), false)]);
@@ -56,20 +62,22 @@ fn code_that_only_tests_compile_is_told_apart() {
 #[test]
 fn modules_and_where_they_lie() {
     assert_eq!(modules("pub mod a; mod r#type;"), [("a".into(), vec![], false), ("type".into(), vec![], false)]);
-    assert_eq!(modules("mod outer { mod inner; } mod next;"), [
-        ("outer/inner".into(), vec![], false),
-        ("next".into(), vec![], false)
-    ]);
-    assert_eq!(modules("#[path = \"../x.rs\"] mod a; mod b;"), [
-        ("a".into(), vec!["../x.rs".into()], false),
-        ("b".into(), vec![], false)
-    ]);
-    assert_eq!(modules("#[cfg_attr(unix, path = \"u.rs\")] #[cfg_attr(windows, path = \"w.rs\")] mod sys;"), [(
-        "sys".into(),
-        vec!["u.rs".into(), "w.rs".into()],
-        false
-    )]);
-    assert_eq!(modules("#[cfg(test)] mod tests;\nmod real;"), [("tests".into(), vec![], true), ("real".into(), vec![], false)]);
+    assert_eq!(
+        modules("mod outer { mod inner; } mod next;"),
+        [("outer/inner".into(), vec![], false), ("next".into(), vec![], false)]
+    );
+    assert_eq!(
+        modules("#[path = \"../x.rs\"] mod a; mod b;"),
+        [("a".into(), vec!["../x.rs".into()], false), ("b".into(), vec![], false)]
+    );
+    assert_eq!(
+        modules("#[cfg_attr(unix, path = \"u.rs\")] #[cfg_attr(windows, path = \"w.rs\")] mod sys;"),
+        [("sys".into(), vec!["u.rs".into(), "w.rs".into()], false)]
+    );
+    assert_eq!(
+        modules("#[cfg(test)] mod tests;\nmod real;"),
+        [("tests".into(), vec![], true), ("real".into(), vec![], false)]
+    );
     assert_eq!(modules("#[cfg(test)]\n#[path = \"t.rs\"]\nmod tests;"), [("tests".into(), vec!["t.rs".into()], true)]);
     assert_eq!(modules("#[cfg(test)] mod tests { mod deep; }"), [("tests/deep".into(), vec![], true)]);
     assert_eq!(modules("// mod a;\nlet x = \"mod b;\";"), []);
@@ -106,7 +114,21 @@ fn what_a_build_script_says_of_its_inputs() {
 
 #[test]
 fn rubbish_is_read_to_its_end() {
-    for text in ["", "\"", "#[", "#![cfg(test", "mod", "mod a", ";", "}}}}", "concat!(", "include_str!(\"", "r#\"", "//!\"", "\u{0}\"\u{0}"] {
+    for text in [
+        "",
+        "\"",
+        "#[",
+        "#![cfg(test",
+        "mod",
+        "mod a",
+        ";",
+        "}}}}",
+        "concat!(",
+        "include_str!(\"",
+        "r#\"",
+        "//!\"",
+        "\u{0}\"\u{0}",
+    ] {
         assert!(parse(text.as_bytes()).literals.len() < 2, "{text}");
     }
     assert_eq!(parse(&[0xff, 0xfe, b'"', 0xff, b'/', b'"', b'\'', 0xf0]).modules, []);

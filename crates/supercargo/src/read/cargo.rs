@@ -34,7 +34,10 @@ fn program() -> OsString {
 /// When there is no current folder to start from.
 pub fn metadata_call(folder: &Path, manifest: &Path, resolve: bool) -> Result<Call, Problem> {
     Call::new(folder, |shell| {
-        let command = shell.cmd(program()).args(["metadata", "--format-version", "1", "--offline", "--manifest-path"]).arg(manifest);
+        let command = shell
+            .cmd(program())
+            .args(["metadata", "--format-version", "1", "--offline", "--manifest-path"])
+            .arg(manifest);
         let command = if resolve { command.args(["--locked", "--all-features"]) } else { command.arg("--no-deps") };
         command.env("RUSTUP_AUTO_INSTALL", "0").env("CARGO_TERM_COLOR", "never")
     })
@@ -55,7 +58,8 @@ fn metadata(folder: &Path, manifest: &Path, resolve: bool) -> Result<Result<Vec<
 /// With cargo's own message, when a manifest is broken.
 pub fn read(folder: &Path) -> Result<Vec<u8>, Problem> {
     let manifest = folder.join("Cargo.toml");
-    metadata(folder, &manifest, false)?.map_err(|message| broken("the working tree", &message, &manifest.display().to_string()))
+    metadata(folder, &manifest, false)?
+        .map_err(|message| broken("the working tree", &message, &manifest.display().to_string()))
 }
 
 /// A manifest that cargo refuses, with cargo's message.
@@ -83,7 +87,12 @@ impl Scratch {
     ///
     /// # Errors
     /// When the disk does not take it.
-    pub fn lay_out(tree: &Tree, texts: &Texts, links: &BTreeMap<RepoPath, Vec<u8>>, top: &Path) -> Result<Self, Problem> {
+    pub fn lay_out(
+        tree: &Tree,
+        texts: &Texts,
+        links: &BTreeMap<RepoPath, Vec<u8>>,
+        top: &Path,
+    ) -> Result<Self, Problem> {
         let write = || -> std::io::Result<Self> {
             let named = tempfile::Builder::new().prefix("supercargo-").tempdir_in(scratch_place());
             let folder = named.or_else(|_| tempfile::Builder::new().prefix("supercargo-").tempdir())?;
@@ -95,7 +104,8 @@ impl Scratch {
             let named = named.filter(|path| tree.get(path.as_bytes()).is_some());
             let targets = tree.iter().map(|(path, _)| path).filter(|path| makes_target(tree, path)).cloned();
             let empty = named.chain(targets).map(|path| (path, &[][..]));
-            let files: BTreeMap<RepoPath, &[u8]> = empty.chain(texts.iter().map(|(path, text)| (path.clone(), text.as_slice()))).collect();
+            let files: BTreeMap<RepoPath, &[u8]> =
+                empty.chain(texts.iter().map(|(path, text)| (path.clone(), text.as_slice()))).collect();
             let folders: BTreeSet<RepoPath> = files.keys().map(RepoPath::parent).collect();
             for folder in &folders {
                 fs::create_dir_all(on_disk(&scratch.top(), folder))?;
@@ -118,7 +128,13 @@ impl Scratch {
         self.folder.path().join(DEPTH)
     }
 
-    fn link(&self, path: &RepoPath, mode: Mode, links: &BTreeMap<RepoPath, Vec<u8>>, top: &Path) -> std::io::Result<()> {
+    fn link(
+        &self,
+        path: &RepoPath,
+        mode: Mode,
+        links: &BTreeMap<RepoPath, Vec<u8>>,
+        top: &Path,
+    ) -> std::io::Result<()> {
         let place = on_disk(&self.top(), path);
         let target = match (mode, links.get(path)) {
             (Mode::Repository, _) => on_disk(top, path),

@@ -29,7 +29,10 @@ fn read_event(path: &str) -> Result<Value, Problem> {
     let text = fs::read(path).map_err(|error| error.to_string());
     let event = text.and_then(|text| serde_json::from_slice(&text).map_err(|error| error.to_string()));
     event.map_err(|error| {
-        Problem::mend(format!("CI's event ($GITHUB_EVENT_PATH) cannot be read: {error}"), "cargo xtask affected origin/main")
+        Problem::mend(
+            format!("CI's event ($GITHUB_EVENT_PATH) cannot be read: {error}"),
+            "cargo xtask affected origin/main",
+        )
     })
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use supercargo_plan::facts::Sources;
 use supercargo_plan::facts::includes::Links;
 use supercargo_plan::facts::path::RepoPath;
-use supercargo_plan::facts::source;
+use supercargo_plan::facts::scan;
 use supercargo_plan::facts::tree::{Entry, Mode, ObjectId, Tree};
 use supercargo_plan::problem::Problem;
 
@@ -98,7 +98,9 @@ impl Reader<'_> {
         let dirty = match disk {
             Disk::Same => BTreeSet::new(),
             Disk::Commit(_) if missing.len() < FEW => missing.values().flatten().map(|path| (*path).clone()).collect(),
-            Disk::Commit(id) => self.git.changes(&id.to_string(), false, None)?.into_iter().map(|change| change.path).collect(),
+            Disk::Commit(id) => {
+                self.git.changes(&id.to_string(), false, None)?.into_iter().map(|change| change.path).collect()
+            }
         };
         let at_hand: Vec<(ObjectId, &RepoPath)> = missing
             .iter()
@@ -109,16 +111,17 @@ impl Reader<'_> {
         thread::scope(|scope| {
             let parse = |(id, path): &(ObjectId, &RepoPath)| {
                 let text = fs::read(on_disk(self.top, path)).ok()?;
-                Some((*id, source::parse(&text)))
+                Some((*id, scan::parse(&text)))
             };
             let chunks = at_hand.chunks(at_hand.len().div_ceil(workers).max(1));
-            let threads: Vec<_> = chunks.map(|chunk| scope.spawn(move || chunk.iter().filter_map(parse).collect::<Vec<_>>())).collect();
+            let threads: Vec<_> =
+                chunks.map(|chunk| scope.spawn(move || chunk.iter().filter_map(parse).collect::<Vec<_>>())).collect();
             threads.into_iter().for_each(|thread| found.extend(thread.join().unwrap_or_default()));
         });
         missing.retain(|id, _| !found.contains_key(id));
         let ids: Vec<ObjectId> = missing.into_keys().filter(|id| !id.is_zero()).collect();
         // In a partial clone an old source may be missing. Its path differs then, so its package is affected anyway.
-        found.extend(self.git.contents(&ids)?.into_iter().map(|(id, text)| (id, source::parse(&text))));
+        found.extend(self.git.contents(&ids)?.into_iter().map(|(id, text)| (id, scan::parse(&text))));
         Ok(found)
     }
 

@@ -72,7 +72,11 @@ impl Git {
     }
 
     /// Runs a call whose failure nobody expects.
-    fn must<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>, input: Option<Vec<u8>>) -> Result<Vec<u8>, Problem> {
+    fn must<A: AsRef<OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = A>,
+        input: Option<Vec<u8>>,
+    ) -> Result<Vec<u8>, Problem> {
         let command = self.call(args)?;
         let shown = command.to_string();
         let output = process::output(command, input, LIMIT)?;
@@ -87,7 +91,8 @@ impl Git {
     pub fn commits_args(base: &str, head: &str) -> Vec<String> {
         let commit = |revision: &str| format!("{revision}^{{commit}}");
         let tree = format!("{head}^{{tree}}");
-        ["rev-parse".into(), "--show-toplevel".into(), tree, commit(base), commit(head), format!("{base}...{head}")].into()
+        ["rev-parse".into(), "--show-toplevel".into(), tree, commit(base), commit(head), format!("{base}...{head}")]
+            .into()
     }
 
     /// The repository's top, the two commits and where they parted.
@@ -133,7 +138,8 @@ impl Git {
     /// # Errors
     /// When git cannot be run.
     pub fn commit(&self, revision: &str) -> Result<Option<ObjectId>, Problem> {
-        let output = self.run(["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{revision}^{{commit}}")])?;
+        let output =
+            self.run(["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{revision}^{{commit}}")])?;
         Ok(ObjectId::parse(output.stdout.trim_ascii_end()))
     }
 
@@ -157,7 +163,10 @@ impl Git {
         let what = format!("`{base}` and `{head}` have no common ancestor in this clone");
         if self.is_shallow()? {
             let branch = base.strip_prefix("origin/").unwrap_or("main");
-            return Ok(Problem::mend(format!("{what}, which is shallow"), format!("git fetch --unshallow origin {branch}")));
+            return Ok(Problem::mend(
+                format!("{what}, which is shallow"),
+                format!("git fetch --unshallow origin {branch}"),
+            ));
         }
         Ok(Problem::mend(what, format!("cargo xtask affected {base} --or-all")))
     }
@@ -194,7 +203,15 @@ impl Git {
             None => &["diff", "--no-ext-diff", "--no-textconv", "--no-relative", "--no-color", "-O/dev/null"],
         };
         let parted = if parted { &["--merge-base"][..] } else { &[] };
-        command.iter().copied().chain(raw).chain(parted.iter().copied()).chain([from]).chain(to).map(str::to_owned).collect()
+        command
+            .iter()
+            .copied()
+            .chain(raw)
+            .chain(parted.iter().copied())
+            .chain([from])
+            .chain(to)
+            .map(str::to_owned)
+            .collect()
     }
 
     /// What differs between a commit (with `parted`, where the two parted) and another, or the working tree.
@@ -291,7 +308,8 @@ impl Git {
     /// When a file cannot be read.
     pub fn name_contents(&self, changes: &mut [Change]) -> Result<(), Problem> {
         let unnamed = |entry: &Entry| entry.id.is_zero() && matches!(entry.mode, Mode::File | Mode::Program);
-        let wanted: Vec<usize> = (0..changes.len()).filter(|n| changes[*n].after.as_ref().is_some_and(unnamed)).collect();
+        let wanted: Vec<usize> =
+            (0..changes.len()).filter(|n| changes[*n].after.as_ref().is_some_and(unnamed)).collect();
         let paths: Vec<&RepoPath> = wanted.iter().map(|n| &changes[*n].path).collect();
         let ids = self.hash(&paths)?;
         for (n, id) in wanted.into_iter().zip(ids) {

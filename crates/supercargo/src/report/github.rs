@@ -1,8 +1,13 @@
 //! The answer as a GitHub Actions matrix and output lines, and the arguments that both carry.
 
+use std::env;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+
 use serde_json::{Value, json};
 use supercargo_plan::answer::Answer;
 use supercargo_plan::facts::workspace::MemberName;
+use supercargo_plan::problem::Problem;
 
 /// `-p a -p b`.
 #[must_use]
@@ -49,4 +54,16 @@ pub fn outputs(answer: &Answer<'_>, members: &[MemberName], shards: &[Vec<Member
         json!(members),
         matrix(answer, shards)
     )
+}
+
+/// Appends output lines to the file that GitHub Actions names in $GITHUB_OUTPUT, when it does.
+///
+/// # Errors
+/// When the file does not take them.
+pub fn append_outputs(lines: &str) -> Result<(), Problem> {
+    let Some(path) = env::var_os("GITHUB_OUTPUT").filter(|path| !path.is_empty()) else { return Ok(()) };
+    let file = OpenOptions::new().append(true).create(true).open(&path);
+    file.and_then(|mut file| file.write_all(lines.as_bytes())).map_err(|error| {
+        Problem::mend(format!("$GITHUB_OUTPUT does not take the answer: {error}"), "unset GITHUB_OUTPUT")
+    })
 }

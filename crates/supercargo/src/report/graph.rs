@@ -40,8 +40,12 @@ fn draw<'a>(answer: &Answer<'a>) -> Drawing<'a> {
     let nodes: BTreeMap<Key<'a>, String> = seen.iter().enumerate().map(|(n, node)| (*node, format!("n{n}"))).collect();
     let mut causes: BTreeMap<String, Vec<Key<'a>>> = BTreeMap::new();
     for node in &seen {
-        let own: Vec<String> =
-            answer.affected.causes_of(node).filter(|cause| cause.level == Level::Build || members.contains(node)).map(ToString::to_string).collect();
+        let own: Vec<String> = answer
+            .affected
+            .causes_of(node)
+            .filter(|cause| cause.level == Level::Build || members.contains(node))
+            .map(ToString::to_string)
+            .collect();
         match own.len() {
             0..=MOST_CAUSES => own.into_iter().for_each(|cause| causes.entry(cause).or_default().push(*node)),
             more => causes.entry(format!("{} and {} more", own[0], more - 1)).or_default().push(*node),
@@ -57,7 +61,8 @@ fn draw<'a>(answer: &Answer<'a>) -> Drawing<'a> {
 #[must_use]
 pub fn mermaid(answer: &Answer<'_>) -> String {
     let drawing = draw(answer);
-    let escape = |text: &str| text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;");
+    let escape =
+        |text: &str| text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;");
     let mut text = String::from("graph LR\n");
     for (node, id) in &drawing.nodes {
         let (open, close) = if drawing.members.contains(node) { ("[", "]") } else { ("(", ")") };
@@ -88,7 +93,8 @@ pub fn dot(answer: &Answer<'_>) -> String {
         let _written = writeln!(text, "  {id} [label=\"{}\"{style}];", escape(&node.to_string()));
     }
     for (id, cause, nodes) in &drawing.causes {
-        let _written = writeln!(text, "  {id} [label=\"{}\", shape=note, style=filled, fillcolor=\"#fde68a\"];", escape(cause));
+        let _written =
+            writeln!(text, "  {id} [label=\"{}\", shape=note, style=filled, fillcolor=\"#fde68a\"];", escape(cause));
         for node in nodes {
             let _written = writeln!(text, "  {id} -> {};", drawing.nodes[node]);
         }

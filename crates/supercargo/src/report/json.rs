@@ -1,8 +1,8 @@
 //! The answer as JSON, schema 1: sorted, without clock or absolute path, the same bytes for the same facts.
 
 use serde_json::{Map, Value, json};
-use supercargo_plan::affected::Cause;
 use supercargo_plan::answer::{Answer, Member};
+use supercargo_plan::cause::Cause;
 use supercargo_plan::facts::workspace::Level;
 use supercargo_plan::graph::{Key, key};
 

@@ -5,11 +5,7 @@ pub mod graph;
 pub mod json;
 pub mod text;
 
-use std::env;
-use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Write as _};
-
-use supercargo_plan::problem::Problem;
 
 /// Prints data on stdout. A reader that has seen enough is no fault.
 ///
@@ -28,16 +24,4 @@ pub fn say(text: &str) {
     let mut stderr = io::stderr().lock();
     // Where nobody can hear, there is nobody to tell.
     stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush()).ok();
-}
-
-/// Appends output lines to the file that GitHub Actions names in $GITHUB_OUTPUT, when it does.
-///
-/// # Errors
-/// When the file does not take them.
-pub fn append_outputs(lines: &str) -> Result<(), Problem> {
-    let Some(path) = env::var_os("GITHUB_OUTPUT").filter(|path| !path.is_empty()) else { return Ok(()) };
-    let file = OpenOptions::new().append(true).create(true).open(&path);
-    file.and_then(|mut file| file.write_all(lines.as_bytes())).map_err(|error| {
-        Problem::mend(format!("$GITHUB_OUTPUT does not take the answer: {error}"), "unset GITHUB_OUTPUT")
-    })
 }

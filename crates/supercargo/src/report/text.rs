@@ -6,7 +6,7 @@ use supercargo_plan::answer::{Answer, Compared, Member};
 use supercargo_plan::facts::policy::Policy;
 use supercargo_plan::facts::workspace::Level;
 use supercargo_plan::graph::{Key, key};
-use supercargo_plan::ownership::{NOBODYS, NOBODYS_ENDINGS};
+use supercargo_plan::location::{NOBODYS, NOBODYS_ENDINGS};
 use supercargo_plan::problem::Problem;
 
 /// A problem: what is wrong, and what mends it.
@@ -70,21 +70,21 @@ pub fn why(answer: &Answer<'_>, member: &Member<'_>) -> String {
 #[must_use]
 pub fn why_not(answer: &Answer<'_>, member: &Member<'_>) -> String {
     let mut text = format!("{} is not affected since {}\n", member.package.name, since(&answer.compared));
-    let mut used: Vec<Key<'_>> =
-        answer.affected.dependencies(key(member.package), answer.set).iter().skip(1).filter_map(|chain| chain.first().copied()).collect();
+    let mut used: Vec<Key<'_>> = answer
+        .affected
+        .dependencies(key(member.package), answer.set)
+        .iter()
+        .skip(1)
+        .filter_map(|chain| chain.first().copied())
+        .collect();
     used.sort();
     if used.is_empty() {
         text.push_str("it depends on nothing\n");
         return text;
     }
     text.push_str("it depends on these, none of which changed:\n");
-    let kinds: [(&str, fn(&Key<'_>) -> bool); 3] = [
-        ("members", |key| matches!(key, Key::Member(_))),
-        ("path crates", |key| matches!(key, Key::Outside(_) | Key::Beyond(_))),
-        ("packages", |key| matches!(key, Key::Locked(_))),
-    ];
-    for (kind, is) in kinds {
-        let names: Vec<String> = used.iter().filter(|key| is(key)).map(Key::to_string).collect();
+    for kind in ["members", "path crates", "packages"] {
+        let names: Vec<String> = used.iter().filter(|key| kind_of(key) == kind).map(Key::to_string).collect();
         if !names.is_empty() {
             let _written = writeln!(text, "  {kind}: {}", names.join(", "));
         }
@@ -92,12 +92,24 @@ pub fn why_not(answer: &Answer<'_>, member: &Member<'_>) -> String {
     text
 }
 
+fn kind_of(key: &Key<'_>) -> &'static str {
+    match key {
+        Key::Member(_) => "members",
+        Key::Outside(_) | Key::Beyond(_) => "path crates",
+        Key::Locked(_) => "packages",
+    }
+}
+
 /// The answer to `--why` for a member that is not affected, or to `--why-not` for one that is.
 #[must_use]
 pub fn contrary(answer: &Answer<'_>, member: &Member<'_>, question: &str) -> String {
     let not = if answer.holds(member) { "" } else { "not " };
     let name = &member.package.name;
-    format!("{name} is {not}affected since {}; ask: cargo xtask affected {} {question} {name}\n", since(&answer.compared), answer.compared.base)
+    format!(
+        "{name} is {not}affected since {}; ask: cargo xtask affected {} {question} {name}\n",
+        since(&answer.compared),
+        answer.compared.base
+    )
 }
 
 /// What will be read, and whose a path is.
@@ -119,12 +131,15 @@ pub struct Plan<'a> {
 pub fn plan(plan: &Plan<'_>) -> String {
     let head = plan.head.unwrap_or("the working tree");
     let set = if plan.set == Level::Build { "build" } else { "check" };
-    let mut text = format!("compare {head} with {} at their merge base; set: {set}\n\nread, and nothing else:\n", plan.base);
+    let mut text =
+        format!("compare {head} with {} at their merge base; set: {set}\n\nread, and nothing else:\n", plan.base);
     for call in plan.calls {
         let _written = writeln!(text, "  {call}");
     }
     text.push_str("\nwhose a path is, the first line that fits:\n");
-    text.push_str("  who includes it, links to it, names it in rerun-if-changed or as a literal path: theirs in any case\n");
+    text.push_str(
+        "  who includes it, links to it, names it in rerun-if-changed or as a literal path: theirs in any case\n",
+    );
     for rule in &plan.policy.rules {
         let _written = writeln!(text, "  rule: {rule}");
     }

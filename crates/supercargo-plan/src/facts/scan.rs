@@ -1,0 +1,303 @@
+//! A source file's text to what it names.
+//!
+//! Read token by token, without macros expanded: a literal that a macro passes on still counts as a path that may be
+//! read. Where the text leaves open which file is meant, more is named rather than less.
+
+use super::lexer::{Lexer, Token};
+use super::source::{Inputs, Literal, Module, Source, Usage};
+
+/// Macros whose literals are no files that the compiler reads.
+const RUNTIME_MACROS: [&str; 33] = [
+    "assert",
+    "assert_eq",
+    "assert_matches",
+    "assert_ne",
+    "bail",
+    "concat",
+    "dbg",
+    "debug",
+    "debug_assert",
+    "debug_assert_eq",
+    "debug_assert_ne",
+    "ensure",
+    "env",
+    "eprint",
+    "eprintln",
+    "error",
+    "format",
+    "format_args",
+    "info",
+    "matches",
+    "option_env",
+    "panic",
+    "print",
+    "println",
+    "todo",
+    "trace",
+    "unimplemented",
+    "unreachable",
+    "vec",
+    "warn",
+    "write",
+    "writeln",
+    "anyhow",
+];
+
+/// Longest literal that is taken for a path, in bytes.
+const LONGEST_PATH: usize = 512;
+
+/// Parses a source file; text that is no Rust gives what can be made of it.
+#[must_use]
+pub fn parse(text: &[u8]) -> Source {
+    let mut reader = Reader {
+        source: Source::default(),
+        depth: 0,
+        open: Vec::new(),
+        has_modules: memchr::memmem::find(text, b"mod ").is_some(),
+        pending_test: None,
+        pending_paths: Vec::new(),
+    };
+    if memchr::memmem::find(text, b"rerun_if_changed").is_some() {
+        reader.source.inputs = Inputs::Computed;
+    }
+    let mut lexer = Lexer::new(text);
+    while let Some(token) = lexer.next() {
+        reader.token(token, &lexer);
+    }
+    if reader.source.inputs == Inputs::Silent {
+        // Bare words are folders only to a build script that names its inputs.
+        let bare = |literal: &Literal| literal.usage == Usage::Any && !literal.text.contains(['/', '.']);
+        reader.source.literals.retain(|literal| !bare(literal));
+    }
+    reader.source.literals.sort_by(|a, b| (&a.text, a.usage, a.test).cmp(&(&b.text, b.usage, b.test)));
+    reader.source.literals.dedup();
+    reader.source
+}
+
+/// Macros whose literals are put together to one.
+const GATHERING: [&str; 6] = ["concat", "env", "include", "include_bytes", "include_str", "option_env"];
+
+/// Words before `!(` that make it a negation.
+const KEYWORDS: [&str; 7] = ["if", "while", "return", "in", "match", "else", "move"];
+
+/// An open bracket and what it means for what is inside.
+struct Open<'a> {
+    /// How many brackets were open before it.
+    depth: usize,
+    /// Where what was understood of its inside ends.
+    read_to: usize,
+    /// A macro's name where the bracket is one of a macro call.
+    macro_name: Option<&'a str>,
+    /// The pieces of a `concat!`, an `env!` or an include so far.
+    pieces: Option<String>,
+    /// Where the attribute starts that it opens, or lies in.
+    attribute: Option<usize>,
+    test: bool,
+    /// The module whose body it is.
+    module: Option<&'a str>,
+}
+
+struct Reader<'a> {
+    source: Source,
+    /// How many brackets are open.
+    depth: usize,
+    /// Those of them that mean something.
+    open: Vec<Open<'a>>,
+    /// Whether the word `mod` occurs at all.
+    has_modules: bool,
+    /// Depth at which an item marked as test-only was announced and has not begun.
+    pending_test: Option<usize>,
+    pending_paths: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    fn token(&mut self, token: Token<'a>, lexer: &Lexer<'a>) {
+        match token {
+            Token::Sign(sign @ (b'(' | b'[' | b'{'), at) => self.opened(sign, at, lexer),
+            Token::Sign(b')' | b']' | b'}', at) => self.closed(at, lexer),
+            Token::Sign(b';', at) => self.ended(at, lexer),
+            Token::Sign(b',', _) => self.pending_test = self.pending_test.filter(|depth| *depth != self.depth),
+            Token::Sign(..) => {}
+            Token::Text(text, at) => self.literal(&text, at, lexer),
+            Token::Doc(text) => self.add(&text, Usage::Any, true),
+        }
+    }
+
+    fn in_test(&self) -> bool {
+        self.pending_test.is_some() || self.open.last().is_some_and(|open| open.test)
+    }
+
+    fn opened(&mut self, sign: u8, at: usize, lexer: &Lexer<'a>) {
+        self.unknown_pieces(at, lexer);
+        let depth = self.depth;
+        self.depth += 1;
+        let outer = self.open.last();
+        let (outer_test, in_attribute) = outer.map_or((false, None), |open| (open.test, open.attribute));
+        let before = lexer.before(at).map_or(0, |n| lexer.byte(n));
+        let attribute = sign == b'[' && matches!(before, b'#' | b'!') && is_attribute(at, lexer);
+        if attribute && before == b'#' && matches!(lexer.squeezed(at, b']').as_slice(), b"cfg(test)" | b"test") {
+            self.pending_test = Some(depth);
+        }
+        let macro_name = if before == b'!' && !attribute { macro_before(at, lexer) } else { None };
+        let begins_item = sign == b'{' && self.pending_test == Some(depth);
+        let mut module = None;
+        if sign == b'{' {
+            module = if self.has_modules { module_before(at, lexer) } else { None };
+            self.pending_paths.clear();
+            self.pending_test = self.pending_test.filter(|_| !begins_item);
+        }
+        if !attribute && macro_name.is_none() && module.is_none() && !begins_item {
+            return;
+        }
+        self.open.push(Open {
+            depth,
+            read_to: at + 1,
+            macro_name,
+            pieces: macro_name.filter(|name| GATHERING.contains(name)).map(|_| String::new()),
+            attribute: attribute.then_some(at).or(in_attribute),
+            test: outer_test || begins_item,
+            module,
+        });
+    }
+
+    fn closed(&mut self, at: usize, lexer: &Lexer<'a>) {
+        self.unknown_pieces(at, lexer);
+        self.depth = self.depth.saturating_sub(1);
+        // What was announced inside has ended with it.
+        self.pending_test = self.pending_test.filter(|depth| *depth <= self.depth);
+        let Some(open) = self.open.pop_if(|open| open.depth >= self.depth) else { return };
+        if let Some(outer) = self.open.last_mut() {
+            outer.read_to = at + 1;
+        }
+        let (Some(pieces), Some(name)) = (open.pieces, open.macro_name) else { return };
+        let whole = match (name, pieces.as_str()) {
+            ("env" | "option_env", "OUT_DIR" | "CARGO_MANIFEST_DIR") => format!("{{{pieces}}}"),
+            ("env" | "option_env", _) => "{}".to_owned(),
+            _ => pieces,
+        };
+        match self.open.last_mut().and_then(|open| open.pieces.as_mut()) {
+            Some(outer) => outer.push_str(&whole),
+            None if name.starts_with("include") => self.add(&whole, Usage::Include, self.in_test()),
+            None if name == "concat" => self.text(&whole),
+            None => {}
+        }
+    }
+
+    /// Words in a `concat!` or an include that are none of the macros read here stand for something unknown.
+    fn unknown_pieces(&mut self, at: usize, lexer: &Lexer<'a>) {
+        let Some(open) = self.open.last_mut() else { return };
+        if let Some(pieces) = &mut open.pieces {
+            let known = |word: &[u8]| GATHERING.iter().any(|name| name.as_bytes() == word);
+            if lexer.words(open.read_to.min(at), at).any(|word| !known(word)) {
+                pieces.push_str("{}");
+            }
+            open.read_to = at + 1;
+        }
+    }
+
+    /// A `;`: an item has ended.
+    fn ended(&mut self, at: usize, lexer: &Lexer<'a>) {
+        if let Some(name) = self.has_modules.then(|| module_before(at, lexer)).flatten() {
+            let around = self.open.iter().filter_map(|open| open.module);
+            let name = around.chain([name]).collect::<Vec<_>>().join("/");
+            let paths = std::mem::take(&mut self.pending_paths);
+            let test = self.in_test();
+            self.source.modules.push(Module { name, paths, test });
+        }
+        self.pending_test = self.pending_test.filter(|depth| *depth != self.depth);
+        self.pending_paths.clear();
+    }
+
+    fn literal(&mut self, text: &str, at: usize, lexer: &Lexer<'a>) {
+        self.unknown_pieces(at, lexer);
+        let end = lexer.at();
+        let Some(open) = self.open.last_mut() else { return self.text(text) };
+        open.read_to = end;
+        let assigned = lexer.before(at).filter(|n| lexer.byte(*n) == b'=').and_then(|n| lexer.word_before(n));
+        let attribute = open.attribute.and_then(|start| lexer.words(start, at).next());
+        if assigned.is_some_and(|(word, _)| word == "path") && matches!(attribute, Some(b"path" | b"cfg_attr")) {
+            self.pending_paths.push(text.to_owned());
+            return;
+        }
+        match &mut open.pieces {
+            Some(pieces) => pieces.push_str(text),
+            None => self.text(text),
+        }
+    }
+
+    /// A literal that no `concat!` or include holds.
+    fn text(&mut self, text: &str) {
+        if text.contains("rerun-if-") {
+            return text.split('\n').for_each(|line| self.rerun(line.trim()));
+        }
+        let compiled = self.open.iter().rev().find_map(|open| {
+            let named = open.macro_name.map(|name| !RUNTIME_MACROS.contains(&name));
+            named.or(open.attribute.map(|_| true))
+        });
+        let usage = if compiled == Some(true) { Usage::Macro } else { Usage::Any };
+        self.add(text, usage, self.in_test());
+    }
+
+    /// One instruction of a build script to cargo.
+    fn rerun(&mut self, line: &str) {
+        let instruction = line.strip_prefix("cargo::").or_else(|| line.strip_prefix("cargo:")).unwrap_or(line);
+        let inputs = match instruction.strip_prefix("rerun-if-changed=") {
+            Some(path) if path.trim_start_matches("{}").trim_start_matches('{').is_empty() => Inputs::Computed,
+            Some(path) => {
+                self.add(path, Usage::Rerun, false);
+                if path.contains('{') && !path.starts_with("{CARGO_MANIFEST_DIR}") {
+                    Inputs::Computed
+                } else {
+                    Inputs::Named
+                }
+            }
+            None if instruction.starts_with("rerun-if-env-changed") => Inputs::Named,
+            None if instruction.starts_with("rerun-if-changed") => Inputs::Computed,
+            None => return,
+        };
+        self.source.inputs = match (self.source.inputs, inputs) {
+            (Inputs::Silent, new) => new,
+            (Inputs::Computed, _) | (_, Inputs::Computed) => Inputs::Computed,
+            (old, _) => old,
+        };
+    }
+
+    fn add(&mut self, text: &str, usage: Usage, test: bool) {
+        let pathlike = match usage {
+            Usage::Any | Usage::Macro => text.contains('/') || text.bytes().all(is_name_byte),
+            Usage::Include | Usage::Rerun => true,
+        };
+        if pathlike && !text.is_empty() && text.len() <= LONGEST_PATH && !text.chars().any(char::is_control) {
+            self.source.literals.push(Literal { text: text.to_owned(), usage, test });
+        }
+    }
+}
+
+/// Whether the `[` at a place opens an attribute.
+fn is_attribute(at: usize, lexer: &Lexer<'_>) -> bool {
+    let Some(before) = lexer.before(at) else { return false };
+    match lexer.byte(before) {
+        b'#' => true,
+        b'!' => lexer.before(before).is_some_and(|n| lexer.byte(n) == b'#'),
+        _ => false,
+    }
+}
+
+/// The macro that is called with the bracket at a place.
+fn macro_before<'a>(at: usize, lexer: &Lexer<'a>) -> Option<&'a str> {
+    let (name, _) = lexer.word_before(lexer.before(at)?)?;
+    (!KEYWORDS.contains(&name)).then_some(name)
+}
+
+/// The module that is declared right before a place.
+fn module_before<'a>(at: usize, lexer: &Lexer<'a>) -> Option<&'a str> {
+    let (name, start) = lexer.word_before(at)?;
+    // A raw identifier is named without its prefix.
+    let raw = start >= 2 && lexer.byte(start - 1) == b'#' && lexer.byte(start - 2) == b'r';
+    let (keyword, _) = lexer.word_before(if raw { start - 2 } else { start })?;
+    (keyword == "mod").then_some(name)
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')
+}
