@@ -14,6 +14,9 @@ pub struct ObjectId {
 }
 
 impl ObjectId {
+    /// Git's «no object».
+    pub const ZERO: Self = Self { bytes: [0; 32], len: 20 };
+
     /// Reads 40 or 64 hexadecimal digits.
     #[must_use]
     pub fn parse(hex: &[u8]) -> Option<Self> {
@@ -262,7 +265,11 @@ pub fn parse_raw_diff(bytes: &[u8]) -> Option<Vec<Change>> {
             Some(mode) => Some(Some(Entry { mode, id: ObjectId::parse(id)? })),
             None => (mode == b"000000").then_some(None),
         };
-        let change = Change { path, before: entry(before, before_id)?, after: entry(after, after_id)? };
+        let mut change = Change { path, before: entry(before, before_id)?, after: entry(after, after_id)? };
+        if let (true, Some(after)) = (change.before == change.after, &mut change.after) {
+            // The same commit of a submodule, with changes inside that have no name.
+            after.id = ObjectId::ZERO;
+        }
         match changes.last_mut() {
             // An unmerged path comes twice; the second record compares the working tree's file.
             Some(last) if last.path == change.path => *last = change,

@@ -72,10 +72,9 @@ pub fn read(request: &Request<'_>, cache: &Cache) -> Result<Listing, Problem> {
         tree.before(&git.changes(&parted.to_string(), false, Some(&head_commit.to_string()))?)
     };
     let untracked = untracked?;
-    let zero = ObjectId::parse(&[b'0'; 40]);
     for (path, mode) in untracked.iter().cloned() {
         let mode = if mode == Mode::Repository { mode } else { mode_on_disk(&on_disk(&top, &path)) };
-        changes.push(Change { path, before: None, after: zero.map(|id| Entry { mode, id }) });
+        changes.push(Change { path, before: None, after: Some(Entry { mode, id: ObjectId::ZERO }) });
     }
     Git::new(&top).name_contents(&mut changes)?;
     let head = base.after(&changes);
