@@ -9,8 +9,11 @@ use crate::sandbox::{Sandbox, set};
 /// Everyone who is affected when the library of `core` is.
 const CORE: [&str; 6] = ["app", "core", "devuser", "mid", "optuser", "winuser"];
 
+/// What is changed, how, and who is affected.
+type Case<'a> = (&'a str, &'a dyn Fn(&Sandbox), &'a [&'a str]);
+
 /// Applies each change to a clean checkout, and asks with the change in the working tree and committed.
-fn check(sandbox: &Sandbox, cases: &[(&str, &dyn Fn(&Sandbox), &[&str])]) {
+fn check(sandbox: &Sandbox, cases: &[Case<'_>]) {
     for (title, change, expected) in cases {
         change(sandbox);
         assert_eq!(sandbox.names(&["main"]), set(expected), "{title}, in the working tree");

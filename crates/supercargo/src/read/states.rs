@@ -73,6 +73,7 @@ impl Reading<'_> {
         commit: &ObjectId,
         request: &Request<'_>,
     ) -> Result<States, Problem> {
+        let whole = self.target_is_listed(&head, &base).then(|| (head.clone(), base.clone()));
         self.leave_target_out(&mut head);
         self.leave_target_out(&mut base);
         let disk = if request.head.is_some() { Disk::Commit(commit) } else { Disk::Same };
@@ -91,6 +92,8 @@ impl Reading<'_> {
             false => self.locks(&head, &base, &head_workspace.root, request)?,
         };
         if self.target != guessed.0 {
+            // Cargo has the last word on which folder it is.
+            (head, base) = whole.unwrap_or((head, base));
             self.leave_target_out(&mut head);
             self.leave_target_out(&mut base);
         }
@@ -106,6 +109,11 @@ impl Reading<'_> {
         let head_lock = self.lock(&path, head, request.head.is_none())?;
         let base_lock = if head == base { Ok(head_lock.clone()) } else { self.lock(&path, base, false) };
         Ok((head_lock, base_lock))
+    }
+
+    fn target_is_listed(&self, head: &Tree, base: &Tree) -> bool {
+        let folder = self.in_repository(&self.target);
+        folder.is_some_and(|folder| [head, base].iter().any(|tree| tree.below(&folder).next().is_some()))
     }
 
     /// The target folder is never compared, unless packages lie in it.
