@@ -271,11 +271,11 @@ class Why:
 
     def inherited(self, key, name, reached):
         """Whether a key of the root manifest means anything to the member or to what it depends on."""
-        manifests = [self.scratch.text(self.commits[1], self.manifest(member)) or "" for member in reached | {name}]
-        written = [tomllib.loads(text) for text in manifests]
+        manifests = [os.path.join(self.workspace.folders[member], "Cargo.toml") for member in reached | {name}]
+        texts = [self.scratch.text(commit, manifest) for commit in self.commits for manifest in manifests]
+        written = [tomllib.loads(text) for text in texts if text is not None]
         if key[:2] == ("workspace", "dependencies"):
-            tables = [manifest for manifest in written]
-            tables += [table for manifest in written for table in manifest.get("target", {}).values()]
+            tables = written + [table for manifest in written for table in manifest.get("target", {}).values()]
             kinds = ("dependencies", "dev-dependencies", "build-dependencies")
             used = [table.get(kind, {}).get(key[2]) for table in tables for kind in kinds]
             return any(isinstance(item, dict) and item.get("workspace") for item in used)
@@ -286,15 +286,12 @@ class Why:
             return key[3] == "*" or key[3] in {self.workspace.package_names[id] for id in self.workspace.reach(name)}
         return key[:2] not in {("workspace", "members"), ("workspace", "exclude"), ("workspace", "default-members")}
 
-    def manifest(self, member):
-        return os.path.join(self.workspace.folders[member], "Cargo.toml")
-
 
 def nearest(member):
     """The nearest of xtask's reasons for a member, on one line."""
     reason = min(member["reasons"], key=lambda reason: reason["distance"])
-    way = " -> ".join(reason["chain"]) if reason["distance"] else ""
-    return f"{reason['kind']} {reason['what']} ({reason['change']}, {reason['set']}) {way}".rstrip()
+    way = " by way of " + " -> ".join(reason["chain"][:-1]) if reason["distance"] else ""
+    return f"{reason['kind']} {reason['what']} ({reason['change']}, {reason['set']}){way}"
 
 
 class Comparison:
@@ -332,33 +329,41 @@ class Comparison:
             theirs = set(self.theirs(base, head, paths).decode().split())
         except Failed as failed:
             self.skipped += 1
-            return print(f"{head[:12]}  left out: {failed}", flush=True)
+            print(f"{head[:12]}  left out: {failed}", flush=True)
+            return
         members = Workspace(self.scratch.metadata(head)).names.values()
         missing, extra = sorted(theirs - ours), sorted(ours - theirs)
         counts = (len(members), len(ours), len(theirs), len(missing), len(extra))
         self.row(head[:12], *counts)
         self.compared += 1
         self.sums.update(dict(zip(self.COLUMNS[1:], counts)))
-        if not missing and not extra and not self.arguments.verbose:
-            return None
         paths = [path for path in paths.decode(errors="replace").split("\0") if path]
         if self.arguments.verbose:
-            for path in paths:
-                print(f"    {path}")
-        self.differences(base, head, paths, missing, extra)
-        return None
+            print("".join(f"    {path}\n" for path in paths), end="")
+        if missing or extra:
+            self.differences(base, head, paths, missing, extra)
 
     def differences(self, base, head, paths, missing, extra):
         answer = json.loads(self.ours(base, head, "json"))
         why = Why(self.scratch, base, head, paths, answer)
+        alike = collections.defaultdict(list)
         for name in missing:
             reasons = why.member(name)
-            self.classes.update(kind(reason) for reason in reasons)
-            print(f"  - {name}: {'; '.join(reasons)}")
+            alike["; ".join(reasons)].append(name)
+            self.classes.update({kind(reason) for reason in reasons})
+        self.groups("-", alike)
         if self.arguments.verbose:
+            alike = collections.defaultdict(list)
             for member in answer["members"]:
                 if member["name"] in extra:
-                    print(f"  + {member['name']}: {nearest(member)}")
+                    alike[nearest(member)].append(member["name"])
+            self.groups("+", alike)
+
+    def groups(self, sign, alike):
+        for reason, names in alike.items():
+            print(f"  {sign} {len(names)}: {reason}")
+            if self.arguments.verbose:
+                print(f"      {' '.join(names)}")
 
     def total(self):
         self.row("sum", *(self.sums[column] for column in self.COLUMNS[1:]))
@@ -366,7 +371,7 @@ class Comparison:
             self.row("mean", *(f"{self.sums[column] / self.compared:.1f}" for column in self.COLUMNS[1:]))
         print(f"{self.compared} commits compared, {self.skipped} left out")
         for name, count in self.classes.most_common():
-            print(f"  missing: {count} times {name}")
+            print(f"  missing: {count} for {name}")
 
 
 def kind(reason):

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 /// One token.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Token<'a> {
-    /// One of `( ) [ ] { } ; , #`, and where it stands.
+    /// One of `( ) [ ] { } ; ,`, and where it stands.
     Sign(u8, usize),
     /// A string literal's content, escapes resolved, byte and C strings too; and where it starts.
     Text(Cow<'a, str>, usize),
@@ -15,17 +15,19 @@ pub enum Token<'a> {
     Doc(Cow<'a, str>),
 }
 
-/// Bytes at which something may begin that is a token or is to be passed over as a whole.
-const STOPS: [bool; 256] = {
+/// Bytes at which something may begin that is a token, or is to be passed over as a whole: in code where every bracket
+/// counts, and in code where only braces do, and the brackets of attributes and macro calls.
+const STOPS: [[bool; 256]; 2] = [table(b"{};#!\"'/"), table(b"()[]{};,#\"'/")];
+
+const fn table(bytes: &[u8]) -> [bool; 256] {
     let mut stops = [false; 256];
-    let bytes = b"()[]{};,#\"'/";
     let mut n = 0;
     while n < bytes.len() {
         stops[bytes[n] as usize] = true;
         n += 1;
     }
     stops
-};
+}
 
 /// Yields the tokens of a text. Never fails: what is no Rust gives tokens of some kind.
 pub struct Lexer<'a> {
@@ -33,13 +35,15 @@ pub struct Lexer<'a> {
     at: usize,
     /// The rest of a documentation line.
     doc: Option<(usize, usize)>,
+    /// Whether every bracket and comma is a token; else only braces are, and what opens an attribute or a macro call.
+    pub every_bracket: bool,
 }
 
 impl<'a> Lexer<'a> {
     /// Starts at the beginning of `text`.
     #[must_use]
     pub fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0, doc: None }
+        Self { text, at: 0, doc: None, every_bracket: false }
     }
 
     /// Where the last byte before `end` is that is not white space.
@@ -216,7 +220,8 @@ impl<'a> Iterator for Lexer<'a> {
             if let Some(piece) = self.doc_piece() {
                 return Some(piece);
             }
-            let stop = self.text[self.at.min(self.text.len())..].iter().position(|byte| STOPS[usize::from(*byte)])?;
+            let stops = &STOPS[usize::from(self.every_bracket)];
+            let stop = self.text[self.at()..].iter().position(|byte| stops[usize::from(*byte)])?;
             self.at += stop;
             match self.text[self.at] {
                 b'/' if self.peek(1) == b'/' => self.line_comment(),
@@ -224,15 +229,35 @@ impl<'a> Iterator for Lexer<'a> {
                 b'/' => self.at += 1,
                 b'\'' => self.quote(),
                 b'"' => return Some(self.raw_string().unwrap_or_else(|| self.string())),
-                sign => {
+                sign @ (b'#' | b'!') => {
                     if let Some(raw) = (sign == b'#').then(|| self.raw_string()).flatten() {
                         return Some(raw);
                     }
+                    self.at += 1;
+                    if let Some(bracket) = (!self.every_bracket).then(|| self.bracket_after(sign)).flatten() {
+                        self.at = bracket + 1;
+                        return Some(Token::Sign(self.text[bracket], bracket));
+                    }
+                }
+                sign => {
                     self.at += 1;
                     return Some(Token::Sign(sign, self.at - 1));
                 }
             }
         }
+    }
+}
+
+impl Lexer<'_> {
+    /// The bracket that makes the `#` before here an attribute, or the `!` a macro call.
+    fn bracket_after(&self, sign: u8) -> Option<usize> {
+        let next = |from: usize| (from..self.text.len()).find(|at| !self.text[*at].is_ascii_whitespace());
+        let mut at = next(self.at)?;
+        if sign == b'#' && self.text[at] == b'!' {
+            at = next(at + 1)?;
+        }
+        let opens: &[u8] = if sign == b'#' { b"[" } else { b"([{" };
+        opens.contains(&self.text[at]).then_some(at)
     }
 }
 

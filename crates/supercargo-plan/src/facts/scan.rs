@@ -53,6 +53,8 @@ pub fn parse(text: &[u8]) -> Source {
         source: Source::default(),
         depth: 0,
         open: Vec::new(),
+        closed_worlds: 0,
+        counted_from: 0,
         has_modules: memchr::memmem::find(text, b"mod ").is_some(),
         pending_test: None,
         pending_paths: Vec::new(),
@@ -63,6 +65,11 @@ pub fn parse(text: &[u8]) -> Source {
     let mut lexer = Lexer::new(text);
     while let Some(token) = lexer.next() {
         reader.token(token, &lexer);
+        let every = reader.pending_test.is_some() || reader.closed_worlds > 0;
+        if every && !lexer.every_bracket {
+            reader.counted_from = reader.depth.saturating_sub(reader.closed_worlds);
+        }
+        lexer.every_bracket = every;
     }
     if reader.source.inputs == Inputs::Silent {
         // Bare words are folders only to a build script that names its inputs.
@@ -90,6 +97,7 @@ struct Open<'a> {
     macro_name: Option<&'a str>,
     /// The pieces of a `concat!`, an `env!` or an include so far.
     pieces: Option<String>,
+    opens_attribute: bool,
     /// Where the attribute starts that it opens, or lies in.
     attribute: Option<usize>,
     test: bool,
@@ -99,8 +107,12 @@ struct Open<'a> {
 
 struct Reader<'a> {
     source: Source,
-    /// How many brackets are open.
+    /// How many brackets are open, of those that count: all in attributes, macro calls and announcements, else braces.
     depth: usize,
+    /// How many attributes and macro calls are open.
+    closed_worlds: usize,
+    /// The depth since which every bracket has counted.
+    counted_from: usize,
     /// Those of them that mean something.
     open: Vec<Open<'a>>,
     /// Whether the word `mod` occurs at all.
@@ -114,7 +126,7 @@ impl<'a> Reader<'a> {
     fn token(&mut self, token: Token<'a>, lexer: &Lexer<'a>) {
         match token {
             Token::Sign(sign @ (b'(' | b'[' | b'{'), at) => self.opened(sign, at, lexer),
-            Token::Sign(b')' | b']' | b'}', at) => self.closed(at, lexer),
+            Token::Sign(sign @ (b')' | b']' | b'}'), at) => self.closed(sign, at, lexer),
             Token::Sign(b';', at) => self.ended(at, lexer),
             Token::Sign(b',', _) => self.pending_test = self.pending_test.filter(|depth| *depth != self.depth),
             Token::Sign(..) => {}
@@ -130,7 +142,6 @@ impl<'a> Reader<'a> {
     fn opened(&mut self, sign: u8, at: usize, lexer: &Lexer<'a>) {
         self.unknown_pieces(at, lexer);
         let depth = self.depth;
-        self.depth += 1;
         let outer = self.open.last();
         let (outer_test, in_attribute) = outer.map_or((false, None), |open| (open.test, open.attribute));
         let before = lexer.before(at).map_or(0, |n| lexer.byte(n));
@@ -146,26 +157,38 @@ impl<'a> Reader<'a> {
             self.pending_paths.clear();
             self.pending_test = self.pending_test.filter(|_| !begins_item);
         }
-        if !attribute && macro_name.is_none() && module.is_none() && !begins_item {
+        let closed_world = attribute || macro_name.is_some();
+        if sign == b'{' || closed_world || lexer.every_bracket {
+            self.depth += 1;
+        }
+        if !closed_world && module.is_none() && !begins_item {
             return;
         }
+        self.closed_worlds += usize::from(closed_world);
         self.open.push(Open {
             depth,
             read_to: at + 1,
             macro_name,
             pieces: macro_name.filter(|name| GATHERING.contains(name)).map(|_| String::new()),
+            opens_attribute: attribute,
             attribute: attribute.then_some(at).or(in_attribute),
             test: outer_test || begins_item,
             module,
         });
     }
 
-    fn closed(&mut self, at: usize, lexer: &Lexer<'a>) {
+    fn closed(&mut self, sign: u8, at: usize, lexer: &Lexer<'a>) {
         self.unknown_pieces(at, lexer);
+        if sign != b'}' && self.depth <= self.counted_from {
+            // It was opened before brackets counted: what was announced inside has ended with it.
+            self.pending_test = None;
+            return;
+        }
         self.depth = self.depth.saturating_sub(1);
         // What was announced inside has ended with it.
         self.pending_test = self.pending_test.filter(|depth| *depth <= self.depth);
         let Some(open) = self.open.pop_if(|open| open.depth >= self.depth) else { return };
+        self.closed_worlds -= usize::from(open.macro_name.is_some() || open.opens_attribute);
         if let Some(outer) = self.open.last_mut() {
             outer.read_to = at + 1;
         }

@@ -133,3 +133,25 @@ fn rubbish_is_read_to_its_end() {
     }
     assert_eq!(parse(&[0xff, 0xfe, b'"', 0xff, b'/', b'"', b'\'', 0xf0]).modules, []);
 }
+
+#[test]
+fn what_is_announced_ends_with_the_bracket_around_it() {
+    let of = |text: &str| literals(text).into_iter().map(|(text, _, test)| (text, test)).collect::<Vec<_>>();
+    assert_eq!(
+        of("mod t { fn g(#[cfg(test)] x: u8) { f(\"a/b\") } } const C: &str = \"c/d\";"),
+        [("a/b".into(), false), ("c/d".into(), false)]
+    );
+    assert_eq!(
+        of("#[cfg(test)] mod t { fn g(#[cfg(test)] x: u8) {} const A: &str = \"a/b\"; } const C: &str = \"c/d\";"),
+        [("a/b".into(), true), ("c/d".into(), false)]
+    );
+    assert_eq!(of("m!( #[cfg(test)] x ); const C: &str = \"c/d\";"), [("c/d".into(), false)]);
+    assert_eq!(
+        of(
+            "if !(a) { f([1; 2], \"a/b\") } #[cfg(test)] mod t { fn h() { f(m!(1), \"c/d\") } } const E: &str = \"e/f\";"
+        ),
+        [("a/b".into(), false), ("c/d".into(), true), ("e/f".into(), false)]
+    );
+    assert_eq!(modules("m! { mod a; } #![x] mod b { #[y(z)] mod c; } mod d;").len(), 3);
+    assert_eq!(modules("mod b { #[y(z)] fn f(a: [u8; 2]) { g!(h(1)) } mod c; } mod d;")[0].0, "b/c");
+}
