@@ -120,7 +120,7 @@ fn every_fault_of_the_policy_at_once() {
         3,
         &[
             "unknown key `bsae`; did you mean `base`?",
-            "unclosed character class",
+            "the glob `a[` opens a `[` and does not close it",
             "unknown member `cor`; did you mean `core`?",
             "unknown key `path`; did you mean `paths`?",
             "rule[1].paths: expected globs, found nothing",

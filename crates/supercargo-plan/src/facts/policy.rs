@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use globset::{GlobBuilder, GlobMatcher};
+use fast_glob::glob_match;
 use serde_json::Value;
 
 use super::path::RepoPath;
@@ -31,7 +31,6 @@ pub struct Rule {
     pub paths: Vec<String>,
     /// Whom a path that matches affects.
     pub affects: Affects,
-    globs: Vec<GlobMatcher>,
 }
 
 /// Whom a rule says that a path affects.
@@ -47,8 +46,7 @@ impl Rule {
     /// Whether the rule speaks of `path`.
     #[must_use]
     pub fn matches(&self, path: &RepoPath) -> bool {
-        let path = String::from_utf8_lossy(path.as_bytes());
-        self.globs.iter().any(|glob| glob.is_match(path.as_ref()))
+        self.paths.iter().any(|glob| glob_match(glob, path.as_bytes()))
     }
 }
 
@@ -134,11 +132,9 @@ impl Faults {
         if paths.as_ref().is_some_and(Vec::is_empty) {
             self.0.push(format!("{at}.paths: expected at least one glob"));
         }
-        let mut globs = Vec::new();
-        for path in paths.iter().flatten() {
-            match GlobBuilder::new(path).literal_separator(true).build() {
-                Ok(glob) => globs.push(glob.compile_matcher()),
-                Err(error) => self.0.push(format!("{at}.paths: {error}")),
+        for glob in paths.iter().flatten() {
+            if let Some(fault) = glob_fault(glob) {
+                self.0.push(format!("{at}.paths: the glob `{glob}` {fault}"));
             }
         }
         let affects = match &rule["affects"] {
@@ -148,7 +144,7 @@ impl Faults {
                 Affects::Members(names.iter().filter_map(|name| self.member(at, name, workspace)).collect())
             }
         };
-        Some(Rule { paths: paths?, affects, globs })
+        Some(Rule { paths: paths?, affects })
     }
 
     fn member(&mut self, at: &str, name: &str, workspace: &Workspace) -> Option<MemberName> {
@@ -168,5 +164,64 @@ impl Faults {
             self.0.push(format!("{at}: expected {of}, found {found}"));
         }
         strings
+    }
+}
+
+/// What is wrong with a glob. The matcher takes any text, and one that is no glob would match nothing in silence.
+fn glob_fault(glob: &str) -> Option<&'static str> {
+    if glob.starts_with('/') || glob.split('/').any(|component| matches!(component, "." | "..")) {
+        return Some("is no path from the repository's top");
+    }
+    let mut braces = 0_usize;
+    let mut characters = glob.chars();
+    while let Some(c) = characters.next() {
+        match c {
+            '\\' if characters.next().is_none() => return Some("ends in a backslash"),
+            '[' if !characters.by_ref().skip(1).any(|c| c == ']') => return Some("opens a `[` and does not close it"),
+            '{' => braces += 1,
+            '}' if braces == 0 => return Some("closes a `{` that it did not open"),
+            '}' => braces -= 1,
+            _ => {}
+        }
+    }
+    (braces > 0).then_some("opens a `{` and does not close it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(glob: &str) -> Rule {
+        Rule { paths: vec![glob.to_owned()], affects: Affects::All }
+    }
+
+    #[test]
+    fn a_star_stays_in_its_folder_and_two_cross_it() {
+        for (glob, path, matches) in [
+            ("docs/**", "docs/a.md", true),
+            ("docs/**", "docs/deep/a.md", true),
+            ("docs/**", "docs2/a.md", false),
+            ("docs/*", "docs/deep/a.md", false),
+            ("**/*.md", "a.md", true),
+            ("**/*.md", "x/y/a.md", true),
+            ("*.md", "x/a.md", false),
+            ("{docs,book}/**", "book/a.md", true),
+            ("[a-c]/x", "b/x", true),
+            ("scripts/x.sh", "scripts/x.sh", true),
+            ("a?c", "abc", true),
+        ] {
+            assert_eq!(rule(glob).matches(&RepoPath::from(path)), matches, "{glob} {path}");
+        }
+        assert!(rule("data/*").matches(&RepoPath::new(b"data/\xff")));
+    }
+
+    #[test]
+    fn what_is_no_glob_is_told() {
+        for glob in ["a[", "a[]", "{a", "a}", "a\\", "/a", "../a", "a/./b"] {
+            assert!(glob_fault(glob).is_some(), "{glob}");
+        }
+        for glob in ["a", "[a]", "[]a]", "[!a]", "{a,b}", "a\\[", "**/*"] {
+            assert_eq!(glob_fault(glob), None, "{glob}");
+        }
     }
 }
