@@ -7,7 +7,7 @@ use supercargo_plan::facts::workspace::Level;
 
 /// The pipeline that a Rust team keeps in its own repository.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, disable_help_subcommand = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

@@ -5,7 +5,7 @@ use crate::sandbox::{Sandbox, set};
 /// A lockfile with packages of a registry that nobody has to ask: two versions of `num`, one of `text` that uses it.
 fn lock(text_uses: &str, mid_uses: &str, num: &str, checksum: &str) -> String {
     let package = |name: &str, version: &str, checksum: &str, dependencies: &str| {
-        let source = "registry+https://github.com/rust-lang/crates.io-index";
+        let source = "registry+https://example.com/index";
         format!(
             "[[package]]\nname = \"{name}\"\nversion = \"{version}\"\nsource = \"{source}\"\nchecksum = \"{checksum}\"\ndependencies = [{dependencies}]\n\n"
         )

@@ -42,7 +42,8 @@ pub fn summary(answer: &Answer<'_>) -> String {
 fn rule_hint(path: &str) -> String {
     let glob = path.rsplit_once('/').map_or_else(|| path.to_owned(), |(folder, _)| format!("{folder}/**"));
     format!(
-        "a rule would change that, in the root Cargo.toml: [[workspace.metadata.supercargo.rule]] paths = [{glob:?}] affects = []"
+        "a rule in the root Cargo.toml would change that:\n  \
+         [[workspace.metadata.supercargo.rule]]\n  paths = [{glob:?}]\n  affects = []"
     )
 }
 
