@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::facts::Snapshot;
+use crate::facts::metadata::governs;
 use crate::facts::path::RepoPath;
 use crate::facts::tree::PathId;
-use crate::facts::workspace::{Package, Workspace};
+use crate::facts::workspace::{Package, Scope, Workspace};
 
 /// Names that count for nobody at the root of a package, of the workspace or of the repository, unless a source
 /// includes them. Compared without regard to case, with these endings or none.
@@ -21,8 +22,8 @@ fn has_nobodys_name(name: &[u8]) -> bool {
     is(&NOBODYS, stem) && is(&NOBODYS_ENDINGS, ending)
 }
 
-/// The tree's paths by the package in whose folder they lie (the nearest one), and those in none. Manifests and
-/// lockfiles that are compared by meaning are left out.
+/// The tree's paths by the package in whose folder they lie (the nearest one), and those in none. Manifests, lockfiles
+/// and settings, which are compared by meaning, are left out.
 #[must_use]
 pub fn by_location(snapshot: Snapshot<'_>) -> (Vec<Vec<PathId>>, Vec<PathId>) {
     let (tree, workspace) = (snapshot.tree, snapshot.workspace);
@@ -38,7 +39,8 @@ pub fn by_location(snapshot: Snapshot<'_>) -> (Vec<Vec<PathId>>, Vec<PathId>) {
             last = (Some(folder), path.ancestors().skip(1).find_map(|ancestor| folders.get(ancestor).copied()));
         }
         let manifest = path.name() == b"Cargo.toml" && folders.contains_key(folder);
-        if manifest || is_root_file(path, workspace) || is_outside_lock(path, last.1, workspace) {
+        let by_meaning = manifest || governed(path, workspace);
+        if by_meaning || is_root_file(path, workspace) || is_outside_lock(path, last.1, workspace) {
             continue;
         }
         match last.1 {
@@ -64,4 +66,16 @@ pub fn is_nobodys(path: &RepoPath, owner: Option<&Package>, workspace: &Workspac
     let folder = path.parent();
     let at_root = folder.is_top() || folder == workspace.root || owner.is_some_and(|package| package.folder == folder);
     at_root && has_nobodys_name(path.name())
+}
+
+/// Whether the path is a settings file that governs at least one package.
+fn governed(path: &RepoPath, workspace: &Workspace) -> bool {
+    // Few names do, and this is asked of every path.
+    governs(path).is_some()
+        && workspace.settings.iter().filter(|setting| setting.path.as_ref() == Some(path)).any(|setting| match &setting
+            .scope
+        {
+            Scope::Below(folder) => workspace.packages.iter().any(|package| package.folder.below(folder).is_some()),
+            _ => true,
+        })
 }

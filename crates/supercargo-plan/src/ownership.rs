@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::claims::Files;
 use crate::facts::Snapshot;
-use crate::facts::path::RepoPath;
 use crate::facts::policy::{Affects, Policy};
 use crate::facts::tree::{PathId, Tree};
-use crate::facts::workspace::{Level, Scope, Workspace};
+use crate::facts::workspace::Level;
 use crate::location::{by_location, is_nobodys};
 
 /// Whom each path of a tree reaches.
@@ -45,7 +44,7 @@ pub fn resolve(snapshot: Snapshot<'_>, claims: Vec<Files>, policy: &Policy) -> O
             continue;
         } else if let Some(owner) = owner {
             ownership.packages[owner].insert(id, Level::Check);
-        } else if !claimed.contains(&id) && !governed(path, workspace) {
+        } else if !claimed.contains(&id) {
             ownership.unowned.push(id);
         }
     }
@@ -63,14 +62,4 @@ fn rules_over_sources(ownership: &mut Ownership, claimed: &BTreeSet<PathId>, tre
             }
         }
     }
-}
-
-/// Whether the path is a settings file that governs at least one package.
-fn governed(path: &RepoPath, workspace: &Workspace) -> bool {
-    workspace.settings.iter().filter(|setting| setting.path.as_ref() == Some(path)).any(|setting| {
-        match &setting.scope {
-            Scope::Below(folder) => workspace.packages.iter().any(|package| package.folder.below(folder).is_some()),
-            _ => true,
-        }
-    })
 }

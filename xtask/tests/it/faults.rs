@@ -202,3 +202,28 @@ fn nothing_is_written_but_the_cache_of_facts() {
     assert!(written.iter().all(|path| path.starts_with("./target/xtask/facts/")), "{written:?}");
     assert_eq!(fs::read(sandbox.path(".git/index")).unwrap(), index);
 }
+
+#[test]
+fn an_interrupt_ends_it_and_the_processes_it_started() {
+    let sandbox = Sandbox::new();
+    sandbox.write("../bin/git", "#!/bin/sh\necho $$ >> \"$HOME/pids\"\nsleep 60 & wait\n");
+    let program = sandbox.path("../bin/git");
+    fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path =
+        format!("{}:{}", sandbox.path("../bin").canonicalize().unwrap().display(), std::env::var("PATH").unwrap());
+    let mut child = sandbox.asking("", &["main"]).env("PATH", path).stderr(Stdio::null()).spawn().unwrap();
+    let pids = sandbox.path("../home/pids");
+    while fs::read_to_string(&pids).unwrap_or_default().lines().count() < 3 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let kill =
+        |signal: &str, pid: &str| sandbox.command("kill", &sandbox.path("")).args([signal, pid]).output().unwrap();
+    kill("-INT", &child.id().to_string());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    for pid in fs::read_to_string(&pids).unwrap().lines() {
+        // What was ended may wait, as a zombie, for somebody to ask how.
+        let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_else(|_| "1 (gone) Z".into());
+        assert!(state.contains(") Z"), "process {pid} was left behind: {state}");
+    }
+}

@@ -39,7 +39,7 @@ pub fn metadata_call(folder: &Path, manifest: &Path, resolve: bool) -> Result<Ca
             .args(["metadata", "--format-version", "1", "--offline", "--manifest-path"])
             .arg(manifest);
         let command = if resolve { command.args(["--locked", "--all-features"]) } else { command.arg("--no-deps") };
-        command.env("RUSTUP_AUTO_INSTALL", "0").env("CARGO_TERM_COLOR", "never")
+        command.env("RUSTUP_AUTO_INSTALL", "0").env("CARGO_TERM_COLOR", "never").env("RUST_BACKTRACE", "0")
     })
 }
 
@@ -65,6 +65,10 @@ pub fn read(folder: &Path) -> Result<Vec<u8>, Problem> {
 /// A manifest that cargo refuses, with cargo's message.
 fn broken(side: &str, message: &str, manifest: &str) -> Problem {
     let message = message.strip_prefix("error: ").unwrap_or(message);
+    if message.starts_with("toolchain ") && message.contains("is not installed") {
+        let what = message.lines().next().unwrap_or_default();
+        return Problem::mend(format!("the {what}"), "rustup toolchain install");
+    }
     Problem::mend(
         format!("cargo cannot read the manifests of {side}: {message}"),
         format!("cargo metadata --no-deps --format-version 1 --manifest-path {manifest}"),

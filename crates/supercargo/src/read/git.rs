@@ -127,6 +127,10 @@ impl Git {
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').into());
         }
+        if output.stderr.contains("dubious ownership") {
+            let mend = "git config --global --add safe.directory \"$PWD\"";
+            return Err(Problem::mend("git does not trust this repository: another user owns it", mend));
+        }
         Err(Problem::mend(
             format!("there is no git repository here ({})", output.stderr.trim_start_matches("fatal: ")),
             "git init && git add --all && git commit --message 'first'",
