@@ -184,16 +184,18 @@ impl<'a, 's> Claims<'a, 's> {
     }
 
     fn read_literal(&mut self, path: &RepoPath, literal: &'a Literal, level: Level, build_script: bool) {
-        let compiled = build_script || literal.usage != Usage::Any;
+        let (tree, package) = (self.snapshot.tree, self.package);
+        let in_passing = !build_script && !literal.test && literal.usage == Usage::Any;
         if literal.usage == Usage::Macro && level == Level::Build {
             self.templates.insert(literal.text.trim_matches('/'));
         }
-        for found in self.resolver.literal(path, &self.package.folder, literal) {
+        for found in self.resolver.literal(path, &package.folder, literal) {
             let read = (literal.usage == Usage::Include).then_some((build_script, true));
             for file in found.files {
-                // The package's own data that code may read when it runs: only its own tests see that.
-                let own = self.snapshot.tree.path(file).below(&self.package.folder).is_some();
-                self.claim(file, if own && !compiled { Level::Check } else { level }, read);
+                // Code that says `README.md` in passing does not include it.
+                if !(in_passing && is_nobodys(tree.path(file), Some(package), self.snapshot.workspace)) {
+                    self.claim(file, level, read);
+                }
             }
         }
     }
