@@ -3,11 +3,13 @@
 
 Each of the last first-parent commits is compared with its first parent. For every member that the determinator has
 and xtask has not, the changed paths are asked why; what they do not tell is UNEXPLAINED, and for a person to look at.
+An explanation goes by folders, manifests and modules: it does not see a test that walks through another member's files.
 Python 3.11, standard library only.
 """
 
 import argparse
 import collections
+import contextlib
 import functools
 import json
 import os
@@ -21,6 +23,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 UNEXPLAINED = "UNEXPLAINED"
+NAMED = "named by sources of nobody but"
 # What xtask takes for nobody's at the root of a package, of the workspace or of the repository.
 NOBODYS = re.compile(r"(readme|changelog|changes|releases)(\.(md|txt|rst|adoc))?", re.IGNORECASE)
 # The determinator's default rules: paths that count for nobody, and paths that count for everyone.
@@ -81,9 +84,11 @@ class Scratch:
     def metadata(self, commit):
         """The file with the commit's metadata, or the message of cargo, which could not read it."""
         self.check_out(commit)
-        try:
-            if self.fetch:
+        if self.fetch:
+            # Of a commit whose lockfile lags behind, metadata may be had all the same.
+            with contextlib.suppress(Failed):
                 run(cargo(), "fetch", "--locked", folder=self.clone, env=environment())
+        try:
             command = [cargo(), "metadata", "--format-version", "1", "--all-features", "--offline"]
             text = run(*command, folder=self.clone, env=environment())
         except Failed as failed:
@@ -167,6 +172,7 @@ class Why:
     def __init__(self, scratch, base, head, paths, answer):
         self.scratch, self.commits, self.paths = scratch, (base, head), paths
         self.workspace = Workspace(scratch.metadata(head))
+        self.before = Workspace(scratch.metadata(base))
         # Whom xtask gives a path to.
         self.readers = collections.defaultdict(set)
         for member in answer["members"]:
@@ -265,8 +271,10 @@ class Why:
                 return "root manifest: keys that it does not inherit"
         elif "/" not in path and NOBODYS.fullmatch(path):
             return "README or CHANGELOG at the root"
+        elif (gone := self.before.owner(path)) and gone not in self.workspace.folders:
+            return f"files of {gone}, which is gone: its users changed their manifests"
         elif self.readers[path]:
-            return f"{path}: out of every package, named by sources of {', '.join(sorted(self.readers[path]))} alone"
+            return f"{path}: out of every package, {NAMED} {', '.join(sorted(self.readers[path]))}"
         return f"{UNEXPLAINED}: {path}"
 
     def inherited(self, key, name, reached):
@@ -274,12 +282,12 @@ class Why:
         manifests = [os.path.join(self.workspace.folders[member], "Cargo.toml") for member in reached | {name}]
         texts = [self.scratch.text(commit, manifest) for commit in self.commits for manifest in manifests]
         written = [tomllib.loads(text) for text in texts if text is not None]
-        if key[:2] == ("workspace", "dependencies"):
+        if key[:2] == ("workspace", "dependencies") and len(key) > 2:
             tables = written + [table for manifest in written for table in manifest.get("target", {}).values()]
             kinds = ("dependencies", "dev-dependencies", "build-dependencies")
             used = [table.get(kind, {}).get(key[2]) for table in tables for kind in kinds]
             return any(isinstance(item, dict) and item.get("workspace") for item in used)
-        if key[:2] == ("workspace", "package"):
+        if key[:2] == ("workspace", "package") and len(key) > 2:
             used = [manifest.get("package", {}).get(key[2]) for manifest in written]
             return any(isinstance(item, dict) and item.get("workspace") for item in used)
         if key[0] == "profile" and len(key) > 3 and key[2] == "package":
@@ -378,9 +386,9 @@ def kind(reason):
     """A reason without the member or path that it speaks of."""
     if reason.startswith(UNEXPLAINED):
         return UNEXPLAINED
-    if "named by sources" in reason:
-        return "a path out of every package that some sources name"
-    return re.sub(r"\b(of|root of) [\w.-]+\b(?= under|$| changed| can)", r"\1 a member", reason)
+    if NAMED in reason:
+        return "a path out of every package, which some sources name: does nobody else read it?"
+    return re.sub(r"\bof [\w-]+(?= under|$| changed| can|, which is gone)", "of a member", reason)
 
 
 def main():

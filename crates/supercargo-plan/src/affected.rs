@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cause::{Cause, CauseKind, change, differences, moved};
+use crate::facts::path::RepoPath;
 use crate::facts::workspace::{DependencyKind, Level};
-use crate::fingerprint::Side;
+use crate::fingerprint::{Side, Value};
 use crate::graph::{Edges, Key};
 
 /// A cause, and the way from where it is to the member.
@@ -42,21 +43,31 @@ pub struct Verdict {
     pub distance: Option<usize>,
 }
 
-/// Keeps of the unowned paths those that no side gives to anybody: one whose reader is known on either side is theirs.
+/// Gives both sides the same unowned paths, as far as both have them: a path that one side gives to somebody counts for
+/// everyone all the same when its content differs, and for nobody when it does not.
 pub fn settle_unowned<'a>(
     base: &mut Side<'a>,
     head: &mut Side<'a>,
-    in_base: &dyn Fn(&[u8]) -> bool,
-    in_head: &dyn Fn(&[u8]) -> bool,
+    in_base: &dyn Fn(&RepoPath) -> Option<Value<'a>>,
+    in_head: &dyn Fn(&RepoPath) -> Option<Value<'a>>,
 ) {
-    let owned: BTreeSet<Vec<u8>> = {
-        let in_both = |path: &&[u8]| in_base(path) && in_head(path);
-        let base_only = base.unowned.keys().filter(|path| !head.unowned.contains_key(*path));
-        let head_only = head.unowned.keys().filter(|path| !base.unowned.contains_key(*path));
-        base_only.chain(head_only).map(|path| path.as_bytes()).filter(in_both).map(<[u8]>::to_vec).collect()
-    };
-    base.unowned.retain(|path, _| !owned.contains(path.as_bytes()));
-    head.unowned.retain(|path, _| !owned.contains(path.as_bytes()));
+    let paths: BTreeSet<&'a RepoPath> = base.unowned.keys().chain(head.unowned.keys()).copied().collect();
+    for path in paths {
+        if base.unowned.contains_key(path) == head.unowned.contains_key(path) {
+            continue;
+        }
+        match (in_base(path), in_head(path)) {
+            (Some(before), Some(after)) if before == after => {
+                base.unowned.remove(path);
+                head.unowned.remove(path);
+            }
+            (Some(before), Some(after)) => {
+                base.unowned.insert(path, before);
+                head.unowned.insert(path, after);
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Compares the sides.

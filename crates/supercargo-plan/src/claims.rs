@@ -12,8 +12,17 @@ use crate::facts::tree::{Mode, PathId};
 use crate::facts::workspace::{Level, Package, TargetKind};
 use crate::location::{by_location, is_nobodys};
 
-/// The files of one package that count, by what they can change.
-pub type Files = BTreeMap<PathId, Level>;
+/// The files of one package that count.
+pub type Files = BTreeMap<PathId, Claim>;
+
+/// How a file counts for a package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// What it can change.
+    pub level: Level,
+    /// Whether it is only a guess that the package reads it, so that who does is not known.
+    pub guess: bool,
+}
 
 /// Folders in which cargo looks for tests, benches and examples.
 const CHECK_FOLDERS: [&[u8]; 3] = [b"tests", b"benches", b"examples"];
@@ -71,6 +80,8 @@ struct Claims<'a, 's> {
     /// Literals of macros and attributes, which may name files from any folder of the package: templates and the like.
     templates: BTreeSet<&'a str>,
     open: [Vec<Reading>; 2],
+    /// Sources that were or will be read, and at which level.
+    opened: BTreeMap<PathId, Level>,
 }
 
 /// A source that is to be read.
@@ -97,6 +108,7 @@ impl<'a, 's> Claims<'a, 's> {
             inputs: Inputs::Silent,
             templates: BTreeSet::new(),
             open: [Vec::new(), Vec::new()],
+            opened: BTreeMap::new(),
         };
         for kind in [TargetKind::BuildScript, TargetKind::Product, TargetKind::Check] {
             let level = if kind == TargetKind::Check { Level::Check } else { Level::Build };
@@ -110,9 +122,13 @@ impl<'a, 's> Claims<'a, 's> {
             }
         }
         claims.read(Level::Check);
+        // A package in a submodule is what the submodule's commit says.
+        for path in resolver.repositories_around(&package.folder) {
+            claims.claim(path, Level::Build, None);
+        }
         // Sources that no module declares: who knows what includes them.
         for path in located {
-            if !claims.files.contains_key(path) && snapshot.tree.path(*path).name().ends_with(b".rs") {
+            if !claims.opened.contains_key(path) && snapshot.tree.path(*path).name().ends_with(b".rs") {
                 claims.claim(*path, claims.level_by_location(snapshot.tree.path(*path)), Some((false, true)));
             }
         }
@@ -123,12 +139,16 @@ impl<'a, 's> Claims<'a, 's> {
 
     /// Counts a file; `read` says whether it is a source (of the build script, where a target starts).
     fn claim(&mut self, path: PathId, level: Level, read: Option<(bool, bool)>) {
-        if self.files.get(&path).is_some_and(|known| *known <= level) {
-            return;
-        }
-        self.files.insert(path, level);
-        if let Some((build_script, root)) = read {
+        let known = self.files.get(&path).copied();
+        let news = known.is_none_or(|known| known.level > level);
+        let level_now = known.map_or(level, |known| known.level.min(level));
+        self.files.insert(path, Claim { level: level_now, guess: false });
+        let unread = self.opened.get(&path).is_none_or(|opened| *opened > level);
+        if let (Some((build_script, root)), true) = (read, unread) {
+            self.opened.insert(path, level);
             self.open[level as usize].push(Reading { path, build_script, root });
+        } else if !news {
+            return;
         }
         if self.snapshot.tree.entry(path).mode == Mode::Link {
             let found = self.resolver.follow(self.snapshot.tree.path(path));
@@ -193,7 +213,13 @@ impl<'a, 's> Claims<'a, 's> {
             let read = (literal.usage == Usage::Include).then_some((build_script, true));
             for file in found.files {
                 // Code that says `README.md` in passing does not include it.
-                if !(in_passing && is_nobodys(tree.path(file), Some(package), self.snapshot.workspace)) {
+                if in_passing && is_nobodys(tree.path(file), Some(package), self.snapshot.workspace) {
+                    continue;
+                }
+                if found.guess {
+                    let claim = self.files.entry(file).or_insert(Claim { level, guess: true });
+                    claim.level = claim.level.min(level);
+                } else {
                     self.claim(file, level, read);
                 }
             }
@@ -206,6 +232,10 @@ impl<'a, 's> Claims<'a, 's> {
         let script = self.package.targets.iter().find(|target| target.kind == TargetKind::BuildScript);
         let script = script.filter(|target| tree.get(target.source.as_bytes()).is_some());
         let watches_all = script.is_some() && self.inputs != Inputs::Named;
+        if watches_all && let Some(manifest) = self.package.folder.join(b"Cargo.toml") {
+            // Cargo watches the manifest's text as well.
+            tree.find(manifest.as_bytes()).into_iter().for_each(|id| self.claim(id, Level::Build, None));
+        }
         for id in located {
             let path = tree.path(*id);
             if watches_all || self.is_template(path) {
@@ -232,18 +262,21 @@ impl<'a, 's> Claims<'a, 's> {
             && std::iter::once(0).chain(starts).any(|start| self.templates.contains(&below[start..]))
     }
 
-    /// What a file can change, judged by the folder it lies in.
+    /// What a file that no source names can change, judged by its kind and the folder it lies in.
     fn level_by_location(&self, path: &RepoPath) -> Level {
         let Some(below) = path.below(&self.package.folder) else { return Level::Check };
         let first = below.split(|byte| *byte == b'/').next().unwrap_or_default();
-        let [in_product, in_check] =
-            self.folders.each_ref().map(|folders| folders.iter().any(|f| path.below(f).is_some()));
-        match (in_product, in_check || CHECK_FOLDERS.contains(&first)) {
-            (true, _) => Level::Build,
-            (false, true) => Level::Check,
+        let [products, checks] = self.folders.each_ref();
+        let within = |folders: &[RepoPath]| folders.iter().any(|folder| path.below(folder).is_some());
+        // A library at the package's root has all of it for its modules.
+        let in_product = within(products) || products.is_empty();
+        let in_check = !within(products) && (within(checks) || CHECK_FOLDERS.contains(&first));
+        match (self.package.member, path.name().ends_with(b".rs")) {
+            _ if in_check => Level::Check,
+            (true, true) if in_product => Level::Build,
+            (true, _) => Level::Check,
             // A path crate's tests are never run here, so whatever else it holds counts for its users.
-            _ if path.name().ends_with(b".rs") || !self.package.member => Level::Build,
-            _ => Level::Check,
+            (false, _) => Level::Build,
         }
     }
 }

@@ -94,7 +94,7 @@ pub fn collect<'a>(
     let file = |id: PathId| snapshot.tree.path(id);
     let value = |id: PathId| file_value(snapshot, id, which);
     for (package, files) in snapshot.workspace.packages.iter().zip(&ownership.packages) {
-        let files = files.iter().map(|(id, level)| (Component::File(file(*id)), (*level, value(*id))));
+        let files = files.iter().map(|(id, claim)| (Component::File(file(*id)), (claim.level, value(*id))));
         let parts =
             package.manifest.iter().map(|part| (Component::Manifest(&part.key), (part.level, Value::of(&part.value))));
         side.components.insert(key(package), files.chain(parts).collect());
@@ -147,10 +147,25 @@ fn file_value<'a>(snapshot: Snapshot<'a>, id: PathId, which: Which) -> Value<'a>
     }
 }
 
+/// The value of a path on one side, where it is there.
+#[must_use]
+pub fn value_at<'a>(snapshot: Snapshot<'a>, path: &RepoPath, which: Which) -> Option<Value<'a>> {
+    snapshot.tree.find(path.as_bytes()).map(|id| file_value(snapshot, id, which))
+}
+
 /// Puts every setting where it governs.
 fn settings<'a>(snapshot: Snapshot<'a>, side: &mut Side<'a>) {
     let folders: BTreeMap<Key<'_>, &RepoPath> =
         snapshot.workspace.packages.iter().map(|package| (key(package), &package.folder)).collect();
+    let mut users: BTreeMap<&str, BTreeSet<Key<'a>>> = BTreeMap::new();
+    for (node, (used, _)) in side.graph.iter().flat_map(|(node, edges)| edges.iter().map(move |edge| (node, edge))) {
+        let name = match used {
+            Key::Locked(id) => Some(id.name.as_str()),
+            Key::Member(name) => Some(*name),
+            other => named(snapshot, other),
+        };
+        users.entry(name.unwrap_or_default()).or_default().insert(*node);
+    }
     for setting in &snapshot.workspace.settings {
         let component = setting.path.as_ref().map_or(Component::Setting(&setting.key), Component::File);
         let value = (setting.level, Value::of(&setting.value));
@@ -158,6 +173,7 @@ fn settings<'a>(snapshot: Snapshot<'a>, side: &mut Side<'a>) {
             (Scope::Named(name), Key::Locked(id)) => id.name == *name,
             (Scope::Named(name), Key::Member(member)) => member == name,
             (Scope::Named(name), Key::Outside(_)) => named(snapshot, node) == Some(name.as_str()),
+            (Scope::Users(name), node) => users.get(name.as_str()).is_some_and(|users| users.contains(node)),
             (Scope::Dependencies, Key::Locked(_) | Key::Outside(_)) => true,
             (Scope::Below(folder), node) => folders.get(node).is_some_and(|at| at.below(folder).is_some()),
             _ => false,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::claims::Files;
+use crate::claims::{Claim, Files};
 use crate::facts::Snapshot;
 use crate::facts::policy::{Affects, Policy};
 use crate::facts::tree::{PathId, Tree};
@@ -27,7 +27,10 @@ pub struct Ownership {
 pub fn resolve(snapshot: Snapshot<'_>, claims: Vec<Files>, policy: &Policy) -> Ownership {
     let (tree, workspace) = (snapshot.tree, snapshot.workspace);
     let (located, elsewhere) = by_location(snapshot);
-    let claimed: BTreeSet<PathId> = claims.iter().flat_map(|files| files.keys().copied()).collect();
+    let known = |files: &Files| -> Vec<PathId> {
+        files.iter().filter(|(_, claim)| !claim.guess).map(|(path, _)| *path).collect()
+    };
+    let claimed: BTreeSet<PathId> = claims.iter().flat_map(known).collect();
     let matched = vec![false; policy.rules.len()];
     let mut ownership = Ownership { packages: claims, matched, ..Ownership::default() };
     let mut rest: Vec<(PathId, Option<usize>)> = elsewhere.into_iter().map(|path| (path, None)).collect();
@@ -43,7 +46,7 @@ pub fn resolve(snapshot: Snapshot<'_>, claims: Vec<Files>, policy: &Policy) -> O
         } else if is_nobodys(path, owner.map(|n| &workspace.packages[n]), workspace) {
             continue;
         } else if let Some(owner) = owner {
-            ownership.packages[owner].insert(id, Level::Check);
+            ownership.packages[owner].insert(id, Claim { level: Level::Check, guess: false });
         } else if !claimed.contains(&id) {
             ownership.unowned.push(id);
         }

@@ -9,6 +9,7 @@ use supercargo_plan::affected::{self, Affected};
 use supercargo_plan::answer::{Answer, Compared, Member};
 use supercargo_plan::claims::{self, Files};
 use supercargo_plan::facts::manifest;
+use supercargo_plan::facts::path::RepoPath;
 use supercargo_plan::facts::policy::{self, Policy};
 use supercargo_plan::facts::workspace::MemberName;
 use supercargo_plan::fingerprint::{self, Side, Which};
@@ -214,8 +215,9 @@ fn sides<'a>(world: &'a World, policy: &'a Policy) -> Sides<'a> {
         graph::narrow(base_graph, &mut head.graph, &world.head.workspace, kept);
     }
     if let Some((state, base)) = base_state.zip(base.as_mut()) {
-        let in_base = |path: &[u8]| state.tree.get(path).is_some();
-        let in_head = |path: &[u8]| world.head.tree.get(path).is_some();
+        let base_snapshot = world.snapshot(state);
+        let in_base = |path: &RepoPath| fingerprint::value_at(base_snapshot, path, Which::Base);
+        let in_head = |path: &RepoPath| fingerprint::value_at(head_snapshot, path, Which::Head);
         affected::settle_unowned(base, &mut head, &in_base, &in_head);
     }
     Sides { base, head }

@@ -40,6 +40,14 @@ fn sources_reach_their_users_and_tests_their_owner() {
             ("data, gone", &|s| s.remove("crates/core/data/one two.txt"), &["core"]),
             ("a module that only tests compile", &|s| s.append("crates/reading/src/tests.rs", "// x\n"), &["reading"]),
             (
+                "data that the library comes to name",
+                &|s| {
+                    s.write("crates/core/src/lib.rs", "pub fn f() { std::fs::read(\"data/one two.txt\").ok(); }\n");
+                    s.write("crates/core/data/one two.txt", "2\n");
+                },
+                &CORE,
+            ),
+            (
                 "moved between members",
                 &|s| {
                     s.git(&["mv", "crates/core/data/one two.txt", "crates/app/moved.txt"]);
@@ -122,6 +130,11 @@ fn manifests_count_by_what_they_mean() {
             ("a comment in the root", &|s| s.append("Cargo.toml", "# x\n"), &[]),
             ("a feature", &|s| s.append("crates/core/Cargo.toml", "[features]\nx = []\n"), &CORE),
             ("a profile", &|s| s.replace("Cargo.toml", "debug = 0", "debug = 1"), &all),
+            (
+                "a harness, which metadata does not tell",
+                &|s| s.append("crates/core/Cargo.toml", "[[test]]\nname = \"it\"\nharness = false\n"),
+                &["core"],
+            ),
             (
                 "a package's profile",
                 &|s| s.append("Cargo.toml", "[profile.dev.package.mid]\nopt-level = 1\n"),
@@ -271,4 +284,27 @@ fn the_target_folder_is_never_compared() {
     let output = sandbox.asking("", &["main"]).env("CARGO_TARGET_DIR", "elsewhere").output().unwrap();
     let names = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(names.contains("core"), "then `target` is a folder like any other: {names}");
+}
+
+#[test]
+fn a_guess_adds_a_member_and_takes_nobody_away() {
+    let sandbox = Sandbox::new();
+    sandbox.write("config/settings.toml", "a = 1\n");
+    sandbox.write("settings.toml", "a = 1\n");
+    sandbox.append("crates/app/src/lib.rs", "pub fn g(x: &str) -> String { format!(\"{x}/settings.toml\") }\n");
+    sandbox.append("crates/app/src/lib.rs", "pub const S: &str = \"/config\";\n");
+    let tidy = "#[test]\nfn t() { std::path::Path::new(\"../..\").join(\"crates\").read_dir().unwrap(); }\n";
+    sandbox.write("crates/silent/tests/tidy.rs", tidy);
+    sandbox.commit("guesses");
+    sandbox.git(&["branch", "--quiet", "--force", "main"]);
+    let all: Vec<String> = sandbox.members().into_iter().collect();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    check(
+        &sandbox,
+        &[
+            ("a name that is computed in part", &|s| s.append("settings.toml", "b = 1\n"), &all),
+            ("a folder's name", &|s| s.append("config/settings.toml", "b = 1\n"), &all),
+            ("a test that walks the members", &|s| s.append("crates/app/src/lib.rs", "// x\n"), &["app", "silent"]),
+        ],
+    );
 }

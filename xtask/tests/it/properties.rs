@@ -133,3 +133,14 @@ fn a_member_is_affected_exactly_when_its_fingerprints_differ() {
         sandbox.git(&["checkout", "--quiet", "--", "."]);
     }
 }
+
+#[test]
+fn a_path_that_comes_to_be_included_in_the_same_change_stays_everyones() {
+    let sandbox = Sandbox::new();
+    sandbox.append("scripts/x.sh", "x");
+    assert_eq!(sandbox.names(&["main"]), sandbox.members());
+    sandbox.append("crates/app/src/lib.rs", "pub const A: &str = include_str!(\"../../../scripts/x.sh\");\n");
+    assert_eq!(sandbox.names(&["main"]), sandbox.members(), "more changed files, never fewer members");
+    sandbox.git(&["checkout", "--quiet", "--", "scripts"]);
+    assert_eq!(sandbox.names(&["main"]), set(&["app"]), "and one that did not change is nobody's cause");
+}

@@ -30,6 +30,8 @@ pub struct Found {
     pub files: Vec<PathId>,
     /// Whether the path leads to a folder.
     pub folder: bool,
+    /// Whether it is only a guess that this is what is meant, so that who reads it is not known.
+    pub guess: bool,
 }
 
 impl<'a> Resolver<'a> {
@@ -107,6 +109,15 @@ impl<'a> Resolver<'a> {
         Some(here)
     }
 
+    /// The submodules that `folder` lies in.
+    pub fn repositories_around(&self, folder: &RepoPath) -> Vec<PathId> {
+        folder
+            .ancestors()
+            .filter(|path| self.repositories.contains(path))
+            .filter_map(|path| self.tree.find(path))
+            .collect()
+    }
+
     /// What a link of the tree leads to.
     #[must_use]
     pub fn follow(&self, link: &RepoPath) -> Option<Found> {
@@ -150,6 +161,7 @@ impl<'a> Resolver<'a> {
         let anchors: &[&RepoPath] = match (named.anchor, literal.usage) {
             (Anchor::None, Usage::Include) => &[&folder],
             (Anchor::None, Usage::Rerun) | (Anchor::Package, _) => &[package],
+            (Anchor::None, Usage::Join) => &[self.root, &self.top],
             (Anchor::None, _) if upward => &[&folder, package],
             (Anchor::None, _) if !named.path.contains('/') => &[package],
             _ => &[package, self.root, &self.top],
@@ -163,7 +175,12 @@ impl<'a> Resolver<'a> {
             let around = |found: &Found| {
                 found.folder && anchor.join(named.path.as_bytes()).is_some_and(|path| package.below(&path).is_some())
             };
-            found.extend(self.look_up(anchor, named.path.as_bytes()).filter(|found| strict || !around(found)));
+            let certain = strict || upward || named.anchor == Anchor::Package;
+            let any = strict || literal.usage == Usage::Join;
+            let here = self.look_up(anchor, named.path.as_bytes()).filter(|found| any || !around(found));
+            // A word that happens to be a file's or a folder's name there may mean something else.
+            let guess = |found: &Found| !certain && (found.folder || !named.path.contains('/'));
+            found.extend(here.map(|here| Found { guess: guess(&here), ..here }));
         }
         found
     }

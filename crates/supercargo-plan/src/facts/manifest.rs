@@ -141,7 +141,9 @@ pub fn root_settings(root: &Value) -> Vec<Setting> {
     for (profile, table) in root["profile"].as_object().into_iter().flatten() {
         let mut rest = table.clone();
         let packages = rest.as_object_mut().and_then(|table| table.remove("package"));
-        add(format!("profile.{profile}"), &rest, Scope::Everyone);
+        if rest.as_object().is_some_and(|rest| !rest.is_empty()) {
+            add(format!("profile.{profile}"), &rest, Scope::Everyone);
+        }
         for (spec, overrides) in packages.as_ref().and_then(Value::as_object).into_iter().flatten() {
             let scope = match (spec.as_str(), spec_name(spec)) {
                 ("*", _) => Scope::Dependencies,
@@ -203,7 +205,7 @@ fn rule_settings(rules: &Value) -> Vec<Setting> {
     settings
 }
 
-/// The settings of a `[patch]` table: each governs the packages of the name that it replaces.
+/// The settings of a `[patch]` table: each governs who uses the package that it replaces.
 #[must_use]
 pub fn patch_settings(patch: &Value) -> Vec<Setting> {
     let mut settings = Vec::new();
@@ -213,7 +215,7 @@ pub fn patch_settings(patch: &Value) -> Vec<Setting> {
                 key: format!("patch.{registry}.{name}"),
                 value: canonical(source),
                 level: Level::Build,
-                scope: Scope::Named(source["package"].as_str().unwrap_or(name).to_owned()),
+                scope: Scope::Users(source["package"].as_str().unwrap_or(name).to_owned()),
                 path: None,
             });
         }
@@ -258,18 +260,30 @@ fn spec_name(spec: &str) -> Option<&str> {
     (!name.is_empty()).then_some(name)
 }
 
-/// What `manifest` says that metadata does not hold: (key, one spelling of the value).
+/// What `manifest` says that metadata does not hold: (key, one spelling of the value, what it can change).
 #[must_use]
-pub fn unlisted(manifest: &Value, root: &Value) -> Vec<(String, String)> {
-    let lints = match &manifest["lints"]["workspace"] {
-        Value::Bool(true) => &root["workspace"]["lints"],
-        _ => &manifest["lints"],
+pub fn unlisted(manifest: &Value, root: &Value) -> Vec<(String, String, Level)> {
+    let inherited = |own: &'_ Value, from: &'_ Value| match &own["workspace"] {
+        Value::Bool(true) => from.clone(),
+        _ => own.clone(),
     };
-    [("lints", lints), ("hints", &manifest["hints"]), ("cargo-features", &manifest["cargo-features"])]
-        .into_iter()
-        .filter(|(_, value)| !value.is_null())
-        .map(|(key, value)| (key.to_owned(), canonical(value)))
-        .collect()
+    let mut parts = vec![
+        ("lints", inherited(&manifest["lints"], &root["workspace"]["lints"]), Level::Build),
+        ("hints", manifest["hints"].clone(), Level::Build),
+        ("cargo-features", manifest["cargo-features"].clone(), Level::Build),
+        // Of targets, metadata leaves out `harness` and the like.
+        ("lib", manifest["lib"].clone(), Level::Build),
+        ("bin", manifest["bin"].clone(), Level::Build),
+        ("test", manifest["test"].clone(), Level::Check),
+        ("bench", manifest["bench"].clone(), Level::Check),
+        ("example", manifest["example"].clone(), Level::Check),
+    ];
+    for key in ["include", "exclude"] {
+        let value = inherited(&manifest["package"][key], &root["workspace"]["package"][key]);
+        parts.push((key, value, Level::Check));
+    }
+    let written = parts.into_iter().filter(|(_, value, _)| !value.is_null());
+    written.map(|(key, value, level)| (format!("written {key}"), canonical(&value), level)).collect()
 }
 
 /// The `.rs` files that a manifest names, for a reader that must know which files targets need.
@@ -310,7 +324,7 @@ mod tests {
         assert_eq!(scope("profile.dev"), Some(Scope::Everyone));
         assert_eq!(scope("profile.dev.package.a"), Some(Scope::Named("a".into())));
         assert_eq!(scope("profile.dev.package.*"), Some(Scope::Dependencies));
-        assert_eq!(scope("patch.crates-io.fnv2"), Some(Scope::Named("fnv".into())));
+        assert_eq!(scope("patch.crates-io.fnv2"), Some(Scope::Users("fnv".into())));
         assert_eq!(scope("resolver"), Some(Scope::Everyone));
         assert_eq!(scope("workspace.metadata.other"), Some(Scope::Everyone));
         assert_eq!(scope("workspace.metadata.supercargo"), None);

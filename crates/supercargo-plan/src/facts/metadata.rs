@@ -25,7 +25,11 @@ impl Origin<'_> {
     pub fn place(&self, absolute: &str) -> Place {
         match absolute.strip_prefix(self.top) {
             Some("") => Place::Inside(RepoPath::default()),
-            Some(rest) if rest.starts_with('/') => Place::Inside(RepoPath::from(&rest[1..])),
+            // Cargo leaves `..` in the paths of targets.
+            Some(rest) if rest.starts_with('/') => {
+                let inside = RepoPath::default().join(rest.as_bytes());
+                inside.map_or_else(|| Place::Beyond(self.seen_from_top(absolute)), Place::Inside)
+            }
             _ => Place::Beyond(self.seen_from_top(absolute)),
         }
     }
@@ -77,24 +81,28 @@ pub fn parse(metadata: &[u8], tables: &Tables, origin: &Origin<'_>) -> Result<Wo
     for listed in list(&metadata["packages"]) {
         let mut package = member(listed, origin);
         let unlisted = manifest::unlisted(table(&package.folder)?, root_table);
-        let part = |(key, value): (String, String)| ManifestPart { key, value: digest(&value), level: Level::Build };
+        let part = |(key, value, level): (String, String, Level)| ManifestPart { key, value: digest(&value), level };
         package.manifest.extend(unlisted.into_iter().map(part));
         packages.insert(package.folder.clone(), package);
     }
     let mut settings = manifest::root_settings(root_table);
-    let patch_place = |(name, path): (String, String)| {
-        let place = root.join(path.as_bytes()).filter(|_| !path.starts_with('/'));
-        (name, place.map_or(Place::Beyond(path), Place::Inside))
+    let patched = |patch: &Value, from: &RepoPath| -> Vec<(String, Place)> {
+        let place = |path: String| {
+            let inside = from.join(path.as_bytes()).filter(|_| !path.starts_with('/'));
+            inside.map_or(Place::Beyond(path), Place::Inside)
+        };
+        manifest::patch_paths(patch).into_iter().map(|(name, path)| (name, place(path))).collect()
     };
-    let mut patches: Vec<_> = manifest::patch_paths(&root_table["patch"]).into_iter().map(patch_place).collect();
+    let mut patches = patched(&root_table["patch"], &root);
     for (path, table) in tables {
         if let Some((level, folder)) = governs(path) {
-            let scope = if root.below(&folder).is_some() { Scope::Everyone } else { Scope::Below(folder) };
-            if is_cargo_config(path) && scope == Scope::Everyone {
+            let everyone = root.below(&folder).is_some();
+            if is_cargo_config(path) && everyone {
                 let config = table.clone().unwrap_or_default();
                 settings.extend(manifest::patch_settings(&config["patch"]));
-                patches.extend(manifest::patch_paths(&config["patch"]).into_iter().map(patch_place));
+                patches.extend(patched(&config["patch"], &folder));
             }
+            let scope = if everyone { Scope::Everyone } else { Scope::Below(folder) };
             let value = match table {
                 Ok(table) => manifest::canonical(table),
                 Err((_, text)) => text.clone(),

@@ -58,6 +58,7 @@ pub fn parse(text: &[u8]) -> Source {
         has_modules: memchr::memmem::find(text, b"mod ").is_some(),
         pending_test: None,
         pending_paths: Vec::new(),
+        joined: None,
     };
     if memchr::memmem::find(text, b"rerun_if_changed").is_some() {
         reader.source.inputs = Inputs::Computed;
@@ -120,6 +121,8 @@ struct Reader<'a> {
     /// Depth at which an item marked as test-only was announced and has not begun.
     pending_test: Option<usize>,
     pending_paths: Vec<String>,
+    /// Where the last `join` of a literal ended, and the path that it and those right before it make.
+    joined: Option<(usize, String)>,
 }
 
 impl<'a> Reader<'a> {
@@ -233,6 +236,7 @@ impl<'a> Reader<'a> {
 
     fn literal(&mut self, text: &str, at: usize, lexer: &Lexer<'a>) {
         self.unknown_pieces(at, lexer);
+        self.join(text, at, lexer);
         let end = lexer.at();
         let Some(open) = self.open.last_mut() else { return self.text(text) };
         open.read_to = end;
@@ -246,6 +250,26 @@ impl<'a> Reader<'a> {
             Some(pieces) => pieces.push_str(text),
             None => self.text(text),
         }
+    }
+
+    /// In `.join("a").join("b")`, the path is `a/b`.
+    fn join(&mut self, text: &str, at: usize, lexer: &Lexer<'a>) {
+        let call = lexer.before(at).filter(|open| lexer.byte(*open) == b'(').and_then(|open| lexer.word_before(open));
+        let Some((_, start)) = call.filter(|(word, _)| matches!(*word, "join" | "push")) else { return };
+        let before = lexer.before(start).and_then(|dot| lexer.before(dot));
+        let path = match self.joined.take() {
+            Some((end, before_it)) if before.is_some_and(|n| n >= end && lexer.byte(n) == b')' && n - end < 2) => {
+                let path = format!("{before_it}/{text}");
+                self.add(&path, Usage::Any, self.in_test());
+                path
+            }
+            _ if self.in_test() => {
+                self.add(text, Usage::Join, true);
+                text.to_owned()
+            }
+            _ => text.to_owned(),
+        };
+        self.joined = Some((lexer.at(), path));
     }
 
     /// A literal that no `concat!` or include holds.
@@ -288,6 +312,7 @@ impl<'a> Reader<'a> {
     fn add(&mut self, text: &str, usage: Usage, test: bool) {
         let pathlike = match usage {
             Usage::Any | Usage::Macro => text.contains('/') || text.bytes().all(is_name_byte),
+            Usage::Join => text.bytes().all(is_name_byte),
             Usage::Include | Usage::Rerun => true,
         };
         if pathlike && !text.is_empty() && text.len() <= LONGEST_PATH && !text.chars().any(char::is_control) {

@@ -66,6 +66,8 @@ pub enum Usage {
     Include,
     /// After `rerun-if-changed=`.
     Rerun,
+    /// One word in a `join` or `push` of code that only tests compile: maybe a folder of the workspace.
+    Join,
 }
 
 /// A `mod name;`.

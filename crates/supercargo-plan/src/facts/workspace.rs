@@ -151,6 +151,8 @@ pub enum Scope {
     Everyone,
     /// Every package of this name, also of a registry.
     Named(String),
+    /// Every package that uses one of this name.
+    Users(String),
     /// Every package that is not a member.
     Dependencies,
     /// The packages in or below this folder.

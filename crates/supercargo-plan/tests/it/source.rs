@@ -155,3 +155,14 @@ fn what_is_announced_ends_with_the_bracket_around_it() {
     assert_eq!(modules("m! { mod a; } #![x] mod b { #[y(z)] mod c; } mod d;").len(), 3);
     assert_eq!(modules("mod b { #[y(z)] fn f(a: [u8; 2]) { g!(h(1)) } mod c; } mod d;")[0].0, "b/c");
 }
+
+#[test]
+fn joins_make_one_path() {
+    assert_eq!(
+        literals("fn f() { root().join(\"test\").join(\"scenarios\").join(name) }"),
+        [("test/scenarios".into(), Usage::Any, false)]
+    );
+    let in_test = literals("#[test] fn f() { root().join(\"crates\"); }");
+    assert_eq!(in_test, [("crates".into(), Usage::Join, true)]);
+    assert_eq!(literals("fn f() { a.join(\"x\"); b.join(\"y\") }"), []);
+}

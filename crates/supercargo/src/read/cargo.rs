@@ -39,7 +39,11 @@ pub fn metadata_call(folder: &Path, manifest: &Path, resolve: bool) -> Result<Ca
             .args(["metadata", "--format-version", "1", "--offline", "--manifest-path"])
             .arg(manifest);
         let command = if resolve { command.args(["--locked", "--all-features"]) } else { command.arg("--no-deps") };
-        command.env("RUSTUP_AUTO_INSTALL", "0").env("CARGO_TERM_COLOR", "never").env("RUST_BACKTRACE", "0")
+        command
+            .env("RUSTUP_AUTO_INSTALL", "0")
+            .env("CARGO_TERM_COLOR", "never")
+            .env("RUST_BACKTRACE", "0")
+            .env("CARGO_CACHE_RUSTC_INFO", "0")
     })
 }
 

@@ -15,8 +15,11 @@ use super::git::Git;
 pub fn base(git: &Git) -> Result<Option<String>, Problem> {
     let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
     let base = if set("GITHUB_ACTIONS").is_some() {
-        let event = set("GITHUB_EVENT_PATH").map(|path| read_event(&path)).transpose()?;
-        github(&set("GITHUB_EVENT_NAME").unwrap_or_default(), &event.unwrap_or_default(), git)?
+        let name = set("GITHUB_EVENT_NAME").unwrap_or_default();
+        match set("GITHUB_EVENT_PATH") {
+            Some(path) => github(&name, &read_event(&path)?, git)?,
+            None => github(&name, &Value::Null, git)?,
+        }
     } else if set("GITLAB_CI").is_some() {
         set("CI_MERGE_REQUEST_DIFF_BASE_SHA").or_else(|| set("CI_COMMIT_BEFORE_SHA"))
     } else {
@@ -39,7 +42,7 @@ fn read_event(path: &str) -> Result<Value, Problem> {
 /// <https://docs.github.com/en/webhooks/webhook-events-and-payloads>
 fn github(name: &str, event: &Value, git: &Git) -> Result<Option<String>, Problem> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
-    Ok(match name {
+    let base = match name {
         "pull_request" | "pull_request_target" => {
             // The checkout is a merge of both tips: its first parent is the base as it was merged.
             let tip = text(&event["pull_request"]["head"]["sha"]);
@@ -51,6 +54,8 @@ fn github(name: &str, event: &Value, git: &Git) -> Result<Option<String>, Proble
         }
         "merge_group" => text(&event["merge_group"]["base_sha"]),
         "push" => text(&event["before"]),
-        _ => None,
-    })
+        _ => return Ok(None),
+    };
+    let what = || format!("CI's event ($GITHUB_EVENT_PATH) is a {name} that names no base");
+    base.map(Some).ok_or_else(|| Problem::mend(what(), "git fetch origin main && cargo xtask affected origin/main"))
 }

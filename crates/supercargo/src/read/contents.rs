@@ -17,7 +17,7 @@ use super::cache::Cache;
 use super::git::{Git, on_disk};
 
 /// The cache's entry: raised with whatever changes what a source is parsed to.
-const ENTRY: &str = concat!("contents-", env!("CARGO_PKG_VERSION"), "-1.json");
+const ENTRY: &str = concat!("contents-", env!("CARGO_PKG_VERSION"), "-2.json");
 
 /// Contents that are kept beyond those in use, as a multiple of them.
 const SPARE: usize = 4;
@@ -54,7 +54,9 @@ pub struct Reader<'a> {
 }
 
 fn is_source(path: &RepoPath, entry: &Entry) -> bool {
-    matches!(entry.mode, Mode::File | Mode::Program) && path.name().ends_with(b".rs")
+    // What `include!` takes is often called otherwise.
+    let endings: [&[u8]; 4] = [b".rs", b".in", b".inc", b".incl"];
+    matches!(entry.mode, Mode::File | Mode::Program) && endings.iter().any(|ending| path.name().ends_with(ending))
 }
 
 fn is_link(_: &RepoPath, entry: &Entry) -> bool {

@@ -16,12 +16,14 @@ use crate::process::{self, Call, Output};
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// Options and environment that make git's answers the same under every user's configuration.
-const PINNED: [&str; 8] = [
+const PINNED: [&str; 10] = [
     "--no-optional-locks",
     "--no-replace-objects",
     "-c core.excludesFile=/dev/null",
     "-c core.attributesFile=/dev/null",
-    "-c core.autocrlf=false",
+    "-c core.fileMode=true",
+    "-c core.checkStat=default",
+    "-c core.trustctime=true",
     "-c core.fsmonitor=false",
     "-c core.quotePath=false",
     "-c diff.ignoreSubmodules=none",
@@ -63,11 +65,17 @@ impl Git {
         Call::new(&self.folder, |shell| {
             let pinned = PINNED.iter().flat_map(|option| option.split(' '));
             let command = shell.cmd("git").args(pinned).args(args);
+            let command = command.env("GIT_LITERAL_PATHSPECS", "0").env_remove("GIT_GLOB_PATHSPECS");
+            // A hook is told where its repository is, but not where its top is: git finds both by itself.
+            let command = match std::env::var_os("GIT_WORK_TREE") {
+                Some(_) => command,
+                None => command.env_remove("GIT_DIR").env_remove("GIT_INDEX_FILE").env_remove("GIT_PREFIX"),
+            };
             command.env("GIT_NO_LAZY_FETCH", "1").env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0")
         })
     }
 
-    fn run<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Result<Output, Problem> {
+    pub(super) fn run<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Result<Output, Problem> {
         process::output(self.call(args)?, None, LIMIT)
     }
 
@@ -145,34 +153,6 @@ impl Git {
         let output =
             self.run(["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{revision}^{{commit}}")])?;
         Ok(ObjectId::parse(output.stdout.trim_ascii_end()))
-    }
-
-    fn is_shallow(&self) -> Result<bool, Problem> {
-        Ok(self.run(["rev-parse", "--is-shallow-repository"])?.stdout.starts_with(b"true"))
-    }
-
-    /// Why the commits could not be found.
-    fn no_commits(&self, base: &str, head: &str, stderr: &str) -> Result<Problem, Problem> {
-        self.top()?;
-        if self.commit(head)?.is_none() {
-            return Ok(Problem::mend(format!("there is no commit `{head}`"), "git log --oneline --all"));
-        }
-        if self.commit(base)?.is_none() {
-            return Ok(Problem::mend(format!("the base `{base}` is no commit of this clone"), fetch(base)));
-        }
-        Ok(Problem::mend(format!("git cannot compare `{base}` and `{head}`: {stderr}"), "git fsck"))
-    }
-
-    fn unrelated(&self, base: &str, head: &str) -> Result<Problem, Problem> {
-        let what = format!("`{base}` and `{head}` have no common ancestor in this clone");
-        if self.is_shallow()? {
-            let branch = base.strip_prefix("origin/").unwrap_or("main");
-            return Ok(Problem::mend(
-                format!("{what}, which is shallow"),
-                format!("git fetch --unshallow origin {branch}"),
-            ));
-        }
-        Ok(Problem::mend(what, format!("cargo xtask affected {base} --or-all")))
     }
 
     /// The files of a commit or tree, as git lists them.
@@ -329,15 +309,6 @@ impl Git {
 fn format_path(path: &RepoPath) -> Vec<u8> {
     let shown = path.to_string();
     if shown.starts_with('"') { format!("{shown}\n").into_bytes() } else { [path.as_bytes(), b"\n"].concat() }
-}
-
-/// The command that brings `base`.
-fn fetch(base: &str) -> String {
-    match base.strip_prefix("origin/") {
-        Some("HEAD") => "git remote set-head origin --auto".to_owned(),
-        Some(branch) => format!("git fetch origin {branch}"),
-        None => format!("git fetch origin {base}"),
-    }
 }
 
 fn unreadable(command: &str) -> Problem {

@@ -4,6 +4,7 @@ mod cache;
 pub mod cargo;
 pub mod ci;
 mod contents;
+mod diagnosis;
 pub mod git;
 mod listing;
 pub mod place;

@@ -107,7 +107,14 @@ impl Reading<'_> {
         let path = root.join(b"Cargo.lock").unwrap_or_default();
         let [head, base] = [head, base].map(|tree| tree.get(path.as_bytes()).map(|entry| entry.id));
         let head_lock = self.lock(&path, head, request.head.is_none())?;
-        let base_lock = if head == base { Ok(head_lock.clone()) } else { self.lock(&path, base, false) };
+        let asked = request.base.as_deref().unwrap_or_default();
+        let at_base = |problem: Problem| Problem {
+            what: format!("at the base ({asked}), {}", problem.what),
+            mend: format!("cargo xtask affected {asked} --or-all"),
+            ..problem
+        };
+        let base_lock =
+            if head == base { Ok(head_lock.clone()) } else { self.lock(&path, base, false).map_err(at_base) };
         Ok((head_lock, base_lock))
     }
 
@@ -139,6 +146,10 @@ impl Reading<'_> {
             None if request.head.is_none() => self.in_place(head)?,
             None => {
                 let start = self.in_repository(&self.place.start).unwrap_or_default();
+                let is_there = |folder: &RepoPath| {
+                    folder.join(b"Cargo.toml").is_some_and(|path| head.get(path.as_bytes()).is_some())
+                };
+                let start = if is_there(&start) { start } else { root.clone() };
                 self.laid_out(head, &start, &format!("commit {}", request.head.unwrap_or_default()))?
             }
         };
@@ -219,10 +230,20 @@ impl Reading<'_> {
 
     /// The manifests, and the settings files, of a commit.
     fn texts(&self, tree: &Tree) -> Result<Texts, Problem> {
-        let files = tree
-            .iter()
-            .filter(|(path, entry)| metadata::is_read(path) && matches!(entry.mode, Mode::File | Mode::Program));
-        let files: Vec<(&RepoPath, ObjectId)> = files.map(|(path, entry)| (path, entry.id)).collect();
+        let read: Vec<_> = tree.iter().filter(|(path, _)| metadata::is_read(path)).collect();
+        let links: Vec<ObjectId> = read.iter().filter(|(_, e)| e.mode == Mode::Link).map(|(_, e)| e.id).collect();
+        let targets = self.git.contents(&links)?;
+        let behind = |path: &RepoPath, link: &ObjectId| -> Option<ObjectId> {
+            tree.get(path.parent().join(targets.get(link)?)?.as_bytes()).map(|entry| entry.id)
+        };
+        let files: Vec<(&RepoPath, ObjectId)> = read
+            .into_iter()
+            .filter_map(|(path, entry)| match entry.mode {
+                Mode::File | Mode::Program => Some((path, entry.id)),
+                Mode::Link => Some((path, behind(path, &entry.id)?)),
+                Mode::Repository => None,
+            })
+            .collect();
         let ids: Vec<ObjectId> = files.iter().map(|(_, id)| *id).collect();
         let contents = self.git.contents(&ids)?;
         files

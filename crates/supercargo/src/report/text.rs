@@ -83,7 +83,7 @@ pub fn why_not(answer: &Answer<'_>, member: &Member<'_>) -> String {
         text.push_str("it depends on nothing\n");
         return text;
     }
-    text.push_str("it depends on these, none of which changed:\n");
+    text.push_str("it depends on these, and nothing of theirs that it can see changed:\n");
     for kind in ["members", "path crates", "packages"] {
         let names: Vec<String> = used.iter().filter(|key| kind_of(key) == kind).map(Key::to_string).collect();
         if !names.is_empty() {
