@@ -115,7 +115,7 @@ pub fn collect<'a>(
         }
     }
     side.unowned = ownership.unowned.iter().map(|id| (file(*id), value(*id))).collect();
-    settings(snapshot, &mut side);
+    settings(snapshot, policy, &mut side);
     side
 }
 
@@ -154,7 +154,7 @@ pub fn value_at<'a>(snapshot: Snapshot<'a>, path: &RepoPath, which: Which) -> Op
 }
 
 /// Puts every setting where it governs.
-fn settings<'a>(snapshot: Snapshot<'a>, side: &mut Side<'a>) {
+fn settings<'a>(snapshot: Snapshot<'a>, policy: &Policy, side: &mut Side<'a>) {
     let folders: BTreeMap<Key<'_>, &RepoPath> =
         snapshot.workspace.packages.iter().map(|package| (key(package), &package.folder)).collect();
     let mut users: BTreeMap<&str, BTreeSet<Key<'a>>> = BTreeMap::new();
@@ -166,7 +166,7 @@ fn settings<'a>(snapshot: Snapshot<'a>, side: &mut Side<'a>) {
         };
         users.entry(name.unwrap_or_default()).or_default().insert(*node);
     }
-    for setting in &snapshot.workspace.settings {
+    for setting in snapshot.workspace.settings.iter().filter(|setting| !policy.decides(setting)) {
         let component = setting.path.as_ref().map_or(Component::Setting(&setting.key), Component::File);
         let value = (setting.level, Value::of(&setting.value));
         let governs = |node: &Key<'_>| match (&setting.scope, node) {

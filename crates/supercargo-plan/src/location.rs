@@ -39,7 +39,7 @@ pub fn by_location(snapshot: Snapshot<'_>) -> (Vec<Vec<PathId>>, Vec<PathId>) {
             last = (Some(folder), path.ancestors().skip(1).find_map(|ancestor| folders.get(ancestor).copied()));
         }
         let manifest = path.name() == b"Cargo.toml" && folders.contains_key(folder);
-        let by_meaning = manifest || governed(path, workspace);
+        let by_meaning = manifest || is_outside_root(path, workspace) || governed(path, workspace);
         if by_meaning || is_root_file(path, workspace) || is_outside_lock(path, last.1, workspace) {
             continue;
         }
@@ -53,6 +53,13 @@ pub fn by_location(snapshot: Snapshot<'_>) -> (Vec<Vec<PathId>>, Vec<PathId>) {
 
 fn is_root_file(path: &RepoPath, workspace: &Workspace) -> bool {
     matches!(path.below(&workspace.root), Some(b"Cargo.toml" | b"Cargo.lock"))
+}
+
+/// The manifest that path crates inherit from counts by what they inherit.
+fn is_outside_root(path: &RepoPath, workspace: &Workspace) -> bool {
+    let folder = path.parent();
+    path.name() == b"Cargo.toml"
+        && workspace.packages.iter().any(|package| !package.member && package.folder.below(&folder).is_some())
 }
 
 /// A path crate's own lockfile is not read when it is built as a dependency.

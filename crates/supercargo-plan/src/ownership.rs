@@ -51,6 +51,14 @@ pub fn resolve(snapshot: Snapshot<'_>, claims: Vec<Files>, policy: &Policy) -> O
             ownership.unowned.push(id);
         }
     }
+    for setting in workspace.settings.iter().filter(|setting| policy.decides(setting)) {
+        let path = setting.path.as_ref();
+        let rule = path.and_then(|path| policy.rules.iter().position(|rule| rule.matches(path)));
+        if let Some((rule, id)) = rule.zip(path.and_then(|path| tree.find(path.as_bytes()))) {
+            ownership.matched[rule] = true;
+            ownership.ruled.insert(id, rule);
+        }
+    }
     rules_over_sources(&mut ownership, &claimed, tree, policy);
     ownership
 }

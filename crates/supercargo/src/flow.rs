@@ -35,7 +35,7 @@ type Ended = Result<Exit, Problem>;
 /// When something a person must mend is in the way.
 pub fn affected(arguments: &Arguments) -> Ended {
     let place = place::find(arguments.manifest_path.as_deref())?;
-    let git = Git::new(&place.start);
+    let git = Git::new(&place.root);
     let base = if arguments.lint { Ok("HEAD".to_owned()) } else { base(arguments.base.as_deref(), &place, &git) };
     let base = base.and_then(checked_revision);
     let head = arguments.head.clone().map(checked_revision).transpose()?;

@@ -18,9 +18,8 @@ pub struct Resolver<'a> {
     links: &'a Links,
     repositories: BTreeSet<&'a [u8]>,
     root: &'a RepoPath,
-    top: RepoPath,
     /// What the folders that paths start from hold: most literals are ruled out by their first component.
-    first: BTreeMap<&'a RepoPath, BTreeSet<&'a [u8]>>,
+    first: BTreeMap<RepoPath, BTreeSet<&'a [u8]>>,
 }
 
 /// What a path leads to: the links on the way, then a file, or all files of a folder.
@@ -45,18 +44,14 @@ impl<'a> Resolver<'a> {
     ) -> Self {
         let repositories =
             tree.iter().filter(|(_, entry)| entry.mode == Mode::Repository).map(|(path, _)| path.as_bytes());
-        let first = packages.chain([root]).map(|folder| {
-            let below = tree.below(folder).filter_map(|id| tree.path(id).below(folder));
-            (folder, below.filter_map(|path| path.split(|byte| *byte == b'/').next()).collect())
+        let around = packages.flat_map(|folder| folder.ancestors().map(RepoPath::new));
+        let folders: BTreeSet<RepoPath> = around.chain([root.clone()]).collect();
+        let first = folders.into_iter().map(|folder| {
+            let below = tree.below(&folder).filter_map(|id| tree.path(id).below(&folder));
+            let names = below.filter_map(|path| path.split(|byte| *byte == b'/').next()).collect();
+            (folder, names)
         });
-        Self {
-            tree,
-            links,
-            repositories: repositories.collect(),
-            root,
-            top: RepoPath::default(),
-            first: first.collect(),
-        }
+        Self { tree, links, repositories: repositories.collect(), root, first: first.collect() }
     }
 
     /// What `relative` means, seen from `folder`; none where nothing is there.
@@ -158,13 +153,14 @@ impl<'a> Resolver<'a> {
         let upward = named.path.starts_with("..");
         let strict = matches!(literal.usage, Usage::Include | Usage::Rerun);
         let folder = source.parent();
-        let anchors: &[&RepoPath] = match (named.anchor, literal.usage) {
-            (Anchor::None, Usage::Include) => &[&folder],
-            (Anchor::None, Usage::Rerun) | (Anchor::Package, _) => &[package],
-            (Anchor::None, Usage::Join) => &[self.root, &self.top],
-            (Anchor::None, _) if upward => &[&folder, package],
-            (Anchor::None, _) if !named.path.contains('/') => &[package],
-            _ => &[package, self.root, &self.top],
+        let anchors: Vec<RepoPath> = match (named.anchor, literal.usage) {
+            (Anchor::None, Usage::Include) => vec![folder],
+            (Anchor::None, Usage::Rerun) | (Anchor::Package, _) => vec![package.clone()],
+            (Anchor::None, Usage::Join) => vec![self.root.clone(), RepoPath::default()],
+            (Anchor::None, _) if upward => vec![folder, package.clone()],
+            (Anchor::None, _) if !named.path.contains('/') => vec![package.clone()],
+            // The code may have gone up from the package's folder by any number of steps.
+            _ => package.ancestors().map(RepoPath::new).chain([self.root.clone()]).collect(),
         };
         let mut found = Vec::new();
         for (n, anchor) in anchors.iter().enumerate() {

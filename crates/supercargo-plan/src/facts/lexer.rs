@@ -80,9 +80,27 @@ impl<'a> Lexer<'a> {
         self.text[(open + 1).min(end)..end].iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect()
     }
 
-    /// The words between two places.
+    /// The words between two places that have no string between them; those of comments left out.
     pub fn words(&self, from: usize, to: usize) -> impl Iterator<Item = &'a [u8]> {
-        self.text[from..to].split(|byte| !is_word_byte(*byte)).filter(|word| !word.is_empty())
+        let (text, mut at) = (&self.text[..to], from);
+        std::iter::from_fn(move || {
+            loop {
+                let rest = text.get(at..)?;
+                let end =
+                    |needle: &[u8]| memchr::memmem::find(rest, needle).map_or(text.len(), |n| at + n + needle.len());
+                let word = rest.iter().take_while(|byte| is_word_byte(**byte)).count();
+                match rest {
+                    [] => return None,
+                    [b'/', b'/', ..] => at = end(b"\n"),
+                    [b'/', b'*', ..] => at = end(b"*/"),
+                    _ if word == 0 => at += 1,
+                    _ => {
+                        at += word;
+                        return Some(&rest[..word]);
+                    }
+                }
+            }
+        })
     }
 
     fn peek(&self, ahead: usize) -> u8 {
@@ -162,6 +180,11 @@ impl<'a> Lexer<'a> {
                     while self.peek(0).is_ascii_whitespace() {
                         self.at += 1;
                     }
+                }
+                (b'\\', b'x') => {
+                    let digits = self.text.get(self.at + 2..self.at + 4).and_then(|hex| std::str::from_utf8(hex).ok());
+                    content.extend(digits.and_then(|hex| u8::from_str_radix(hex, 16).ok()));
+                    self.at += 4;
                 }
                 (b'\\', escaped) => {
                     content.push(match escaped {

@@ -239,12 +239,17 @@ pub fn patch_paths(patch: &Value) -> Vec<(String, String)> {
 /// The feature resolver's version: as written, else what the root package's edition brings.
 fn resolver(root: &Value) -> Value {
     let written = [&root["workspace"]["resolver"], &root["package"]["resolver"]];
-    match written.into_iter().find(|value| !value.is_null()) {
-        Some(value) => value.clone(),
-        None => match &root["package"]["edition"] {
-            Value::Object(_) => root["workspace"]["package"]["edition"].clone(),
-            edition => edition.clone(),
-        },
+    if let Some(value) = written.into_iter().find(|value| !value.is_null()) {
+        return value.clone();
+    }
+    let edition = match &root["package"]["edition"] {
+        Value::Object(_) => &root["workspace"]["package"]["edition"],
+        edition => edition,
+    };
+    match edition.as_str() {
+        None | Some("2015" | "2018") => "1".into(),
+        Some("2021") => "2".into(),
+        Some(_) => "3".into(),
     }
 }
 

@@ -61,5 +61,5 @@ pub fn parse(metadata: &str, triple: &str, workspace: &Workspace) -> Result<Kept
 /// Whether the workspace's resolver unifies features across platforms and kinds.
 fn unifies(workspace: &Workspace) -> bool {
     let resolver = workspace.settings.iter().find(|setting| setting.key == "resolver");
-    resolver.is_none_or(|setting| !["\"2\"", "\"3\"", "\"2021\"", "\"2024\""].contains(&setting.value.as_str()))
+    resolver.is_none_or(|setting| setting.value == super::manifest::canonical(&"1".into()))
 }

@@ -6,7 +6,7 @@ use fast_glob::glob_match;
 use serde_json::Value;
 
 use super::path::RepoPath;
-use super::workspace::{MemberName, Workspace};
+use super::workspace::{Level, MemberName, Setting, Workspace};
 use crate::problem::{Problem, nearest};
 
 /// The table's name under `metadata`.
@@ -22,6 +22,15 @@ pub struct Policy {
     pub base: Option<String>,
     /// Whom paths affect that no source names: the first rule that matches decides.
     pub rules: Vec<Rule>,
+}
+
+impl Policy {
+    /// Whether a rule has the last word on a settings file. Not on one that cargo itself reads.
+    #[must_use]
+    pub fn decides(&self, setting: &Setting) -> bool {
+        let named = setting.path.as_ref().is_some_and(|path| self.rules.iter().any(|rule| rule.matches(path)));
+        named && setting.level == Level::Check
+    }
 }
 
 /// One `[[workspace.metadata.supercargo.rule]]`.

@@ -166,3 +166,16 @@ fn joins_make_one_path() {
     assert_eq!(in_test, [("crates".into(), Usage::Join, true)]);
     assert_eq!(literals("fn f() { a.join(\"x\"); b.join(\"y\") }"), []);
 }
+
+#[test]
+fn comments_in_an_include_are_no_part_of_it() {
+    for text in [
+        "include_str!(/* the */ \"../a.txt\")",
+        "include_str!(\n    // the file\n    \"../a.txt\"\n)",
+        "include_str!(\"\\x2e./a.txt\")",
+    ] {
+        assert_eq!(literals(text), [("../a.txt".into(), Usage::Include, false)], "{text}");
+    }
+    let text = "include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), // here\n \"/../a.txt\"))";
+    assert_eq!(literals(text), [("{CARGO_MANIFEST_DIR}/../a.txt".into(), Usage::Include, false)]);
+}

@@ -166,9 +166,18 @@ impl Scratch {
     pub fn metadata(&self, folder: &RepoPath, real: &Path, side: &str) -> Result<Vec<u8>, Problem> {
         let manifest = on_disk(&self.top(), folder).join("Cargo.toml");
         let shown = RepoPath::join(folder, b"Cargo.toml").unwrap_or_default();
-        let prefix = format!("{}/", self.top().display());
         metadata(real, &manifest, false)?
-            .map_err(|message| broken(side, &message.replace(&prefix, ""), &shown.to_string()))
+            .map_err(|message| broken(side, &self.as_in_repository(&message), &shown.to_string()))
+    }
+
+    /// Cargo's message with the scratch folder's paths as they are in the repository, however cargo shortens them.
+    fn as_in_repository(&self, message: &str) -> String {
+        let top = self.top().display().to_string();
+        let mut message = message.replace(&format!("{top}/"), "\u{0}");
+        while message.contains("../\u{0}") || message.contains("..\u{0}") {
+            message = message.replace("../\u{0}", "\u{0}").replace("..\u{0}", "\u{0}");
+        }
+        message.replace('\u{0}', "")
     }
 
     /// Full metadata for one platform, from what is on this machine.
@@ -197,7 +206,9 @@ pub fn resolved(folder: &Path) -> Result<Vec<u8>, Problem> {
 
 fn unresolved(message: &str) -> Problem {
     let message = message.strip_prefix("error: ").unwrap_or(message);
-    Problem::mend(format!("the dependencies for the target cannot be read here: {message}"), "cargo fetch --locked")
+    let stale = message.contains("lock file") && message.contains("--locked");
+    let mend = if stale { "cargo update --workspace && cargo fetch --locked" } else { "cargo fetch --locked" };
+    Problem::mend(format!("the dependencies for the target cannot be read here: {message}"), mend)
 }
 
 /// The target directory that cargo names in its metadata.

@@ -13,10 +13,19 @@ impl Git {
     /// Why the commits could not be found.
     pub(super) fn no_commits(&self, base: &str, head: &str, stderr: &str) -> Result<Problem, Problem> {
         self.top()?;
+        if head == "HEAD" && self.commit(head)?.is_none() {
+            let mend = "git add --all && git commit --message 'first'";
+            return Ok(Problem::mend("nothing is committed yet: there is no commit `HEAD`", mend));
+        }
         if self.commit(head)?.is_none() {
             return Ok(Problem::mend(format!("there is no commit `{head}`"), "git log --oneline --all"));
         }
         if self.commit(base)?.is_none() {
+            let remote = format!("origin/{base}");
+            if !base.contains('/') && self.commit(&remote)?.is_some() {
+                let what = format!("the base `{base}` is no commit of this clone, but `{remote}` is");
+                return Ok(Problem::mend(what, format!("cargo xtask affected {remote}")));
+            }
             let shallow = self.is_shallow()?;
             return Ok(Problem::mend(format!("the base `{base}` is no commit of this clone"), fetch(base, shallow)));
         }

@@ -16,12 +16,13 @@ use crate::process::{self, Call, Output};
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// Options and environment that make git's answers the same under every user's configuration.
-const PINNED: [&str; 10] = [
+const PINNED: [&str; 11] = [
     "--no-optional-locks",
     "--no-replace-objects",
     "-c core.excludesFile=/dev/null",
     "-c core.attributesFile=/dev/null",
     "-c core.fileMode=true",
+    "-c diff.autoRefreshIndex=false",
     "-c core.checkStat=default",
     "-c core.trustctime=true",
     "-c core.fsmonitor=false",
@@ -69,7 +70,11 @@ impl Git {
             // A hook is told where its repository is, but not where its top is: git finds both by itself.
             let command = match std::env::var_os("GIT_WORK_TREE") {
                 Some(_) => command,
-                None => command.env_remove("GIT_DIR").env_remove("GIT_INDEX_FILE").env_remove("GIT_PREFIX"),
+                None => command
+                    .env_remove("GIT_DIR")
+                    .env_remove("GIT_INDEX_FILE")
+                    .env_remove("GIT_PREFIX")
+                    .env_remove("GIT_COMMON_DIR"),
             };
             command.env("GIT_NO_LAZY_FETCH", "1").env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0")
         })

@@ -34,7 +34,7 @@ pub struct Listing {
 /// # Errors
 /// When git cannot find the commits, or fails.
 pub fn read(request: &Request<'_>, cache: &Cache) -> Result<Listing, Problem> {
-    let git = &Git::new(&request.place.start);
+    let git = &Git::new(&request.place.root);
     let head = request.head.unwrap_or("HEAD");
     let base = request.base.clone();
     // All at once; whatever fails here because the commits are not there is told by the answer to that.

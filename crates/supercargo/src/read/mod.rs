@@ -83,7 +83,7 @@ impl World {
 /// # Errors
 /// When there is no current folder to start from.
 pub fn calls(request: &Request<'_>) -> Result<Vec<String>, Problem> {
-    let git = Git::new(&request.place.start);
+    let git = Git::new(&request.place.root);
     let base = request.base.clone().unwrap_or("<base>");
     let mut calls = vec![
         git.call(Git::commits_args(base, request.head.unwrap_or("HEAD")))?,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use supercargo_plan::answer::Answer;
+use supercargo_plan::cause::Cause;
 use supercargo_plan::facts::workspace::{DependencyKind, Level};
 use supercargo_plan::graph::{Key, key};
 
@@ -51,7 +52,12 @@ fn draw<'a>(answer: &Answer<'a>) -> Drawing<'a> {
             more => causes.entry(format!("{} and {} more", own[0], more - 1)).or_default().push(*node),
         }
     }
-    let everyone: Vec<String> = answer.affected.everyone.iter().map(|cause| format!("everyone: {cause}")).collect();
+    let counts = |cause: &&Cause| answer.set == Level::Check || cause.level == Level::Build;
+    let everyone: Vec<&Cause> = answer.affected.everyone.iter().filter(counts).collect();
+    let more = everyone.len().saturating_sub(MOST_CAUSES);
+    let mut everyone: Vec<String> =
+        everyone.iter().take(MOST_CAUSES).map(|cause| format!("everyone: {cause}")).collect();
+    everyone.extend((more > 0).then(|| format!("everyone: {more} more causes")));
     let causes = causes.into_iter().chain(everyone.into_iter().map(|cause| (cause, Vec::new())));
     let causes = causes.enumerate().map(|(n, (cause, nodes))| (format!("c{n}"), cause, nodes)).collect();
     Drawing { nodes, causes, arrows, members }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use supercargo_plan::answer::{Answer, Compared, Member};
+use supercargo_plan::cause::Cause;
 use supercargo_plan::facts::policy::Policy;
 use supercargo_plan::facts::workspace::Level;
 use supercargo_plan::graph::{Key, key};
@@ -14,6 +15,9 @@ use supercargo_plan::problem::Problem;
 pub fn problem(problem: &Problem) -> String {
     format!("error: {}\n mend: {}\n", problem.what, problem.mend)
 }
+
+/// Most causes that a summary lists.
+const MOST_CAUSES: usize = 10;
 
 /// `main (merge base 0123456789ab)`.
 fn since(compared: &Compared) -> String {
@@ -28,10 +32,15 @@ fn since(compared: &Compared) -> String {
 pub fn summary(answer: &Answer<'_>) -> String {
     let (selected, all) = (answer.selected().len(), answer.workspace.members().count());
     let mut text = format!("{selected} of {all} members affected since {}\n", since(&answer.compared));
-    for cause in &answer.affected.everyone {
+    let counts = |cause: &&Cause| answer.set == Level::Check || cause.level == Level::Build;
+    let everyone: Vec<&Cause> = answer.affected.everyone.iter().filter(counts).collect();
+    for cause in everyone.iter().take(MOST_CAUSES) {
         let _written = writeln!(text, "everyone: {cause}");
     }
-    let unowned = answer.affected.everyone.iter().find(|cause| cause.kind.word() == "unowned");
+    if everyone.len() > MOST_CAUSES {
+        let _written = writeln!(text, "everyone: and {} more causes", everyone.len() - MOST_CAUSES);
+    }
+    let unowned = everyone.iter().find(|cause| cause.kind.word() == "unowned");
     if let Some(cause) = unowned {
         let _written = writeln!(text, "{}", rule_hint(&cause.what));
     }
@@ -40,7 +49,9 @@ pub fn summary(answer: &Answer<'_>) -> String {
 
 /// The rule that would take a path from everyone.
 fn rule_hint(path: &str) -> String {
-    let glob = path.rsplit_once('/').map_or_else(|| path.to_owned(), |(folder, _)| format!("{folder}/**"));
+    let escaped: String =
+        path.chars().flat_map(|c| "[]{}*?\\!".contains(c).then_some('\\').into_iter().chain([c])).collect();
+    let glob = escaped.rsplit_once('/').map_or_else(|| escaped.clone(), |(folder, _)| format!("{folder}/**"));
     format!(
         "a rule in the root Cargo.toml would change that:\n  \
          [[workspace.metadata.supercargo.rule]]\n  paths = [{glob:?}]\n  affects = []"
