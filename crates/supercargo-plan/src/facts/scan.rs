@@ -263,11 +263,11 @@ impl<'a> Reader<'a> {
                 self.add(&path, Usage::Any, self.in_test());
                 path
             }
-            _ if self.in_test() => {
+            _ => {
+                // Where it leads is a guess, and what reads it runs: that is for the package's own tests to see.
                 self.add(text, Usage::Join, true);
                 text.to_owned()
             }
-            _ => text.to_owned(),
         };
         self.joined = Some((lexer.at(), path));
     }

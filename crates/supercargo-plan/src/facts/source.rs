@@ -66,7 +66,7 @@ pub enum Usage {
     Include,
     /// After `rerun-if-changed=`.
     Rerun,
-    /// One word in a `join` or `push` of code that only tests compile: maybe a folder of the workspace.
+    /// One word in a `join` or `push`: maybe a folder of the workspace.
     Join,
 }
 
