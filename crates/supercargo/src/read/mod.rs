@@ -10,6 +10,7 @@ mod listing;
 pub mod place;
 pub mod request;
 pub mod states;
+mod workspaces;
 
 use std::collections::BTreeSet;
 use std::fs;
