@@ -84,9 +84,16 @@ fn names_of_any_bytes_belong_to_their_member() {
 #[test]
 fn files_from_elsewhere_reach_who_names_them() {
     let sandbox = Sandbox::new();
+    let target = sandbox.path("").canonicalize().unwrap().join("shared/absolute.txt");
+    sandbox.write("shared/absolute.txt", "x");
+    symlink(&target, sandbox.path("crates/core/src/absolute.txt")).unwrap();
+    sandbox.write("crates/core/src/lib.rs", "pub const A: &str = include_str!(\"absolute.txt\");\n");
+    sandbox.commit("an absolute link");
+    sandbox.git(&["branch", "--quiet", "--force", "main"]);
     check(
         &sandbox,
         &[
+            ("an absolute link's target", &|s| s.append("shared/absolute.txt", "x"), &CORE),
             ("include_str! with concat!", &|s| s.append("shared/a.txt", "x"), &["including", "including-user"]),
             ("#[path]", &|s| s.append("shared/part.rs", "// x\n"), &["pathmod"]),
             ("a module of it", &|s| s.append("shared/inner.rs", "// x\n"), &["pathmod"]),

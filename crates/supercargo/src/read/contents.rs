@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::thread;
 
@@ -133,13 +134,22 @@ impl Reader<'_> {
         let links = tree.iter().filter(|(_, entry)| entry.mode == Mode::Link);
         links
             .filter_map(|(path, entry)| match contents.links.get(&entry.id) {
-                Some(target) => Some((path.clone(), target.as_bytes().to_vec())),
+                Some(target) => Some((path.clone(), self.resolved(path, target.as_bytes()))),
                 None => {
                     let target = fs::read_link(on_disk(self.top, path)).ok()?;
-                    Some((path.clone(), std::os::unix::ffi::OsStringExt::into_vec(target.into_os_string())))
+                    Some((path.clone(), self.resolved(path, target.as_os_str().as_bytes())))
                 }
             })
             .collect()
+    }
+
+    /// A link's target; an absolute one into the repository as seen from the link.
+    fn resolved(&self, link: &RepoPath, target: &[u8]) -> Vec<u8> {
+        let inside = target.strip_prefix(self.top.as_os_str().as_bytes()).and_then(|rest| rest.strip_prefix(b"/"));
+        match inside {
+            Some(inside) => [b"../".repeat(link.ancestors().count().saturating_sub(2)).as_slice(), inside].concat(),
+            None => target.to_vec(),
+        }
     }
 }
 

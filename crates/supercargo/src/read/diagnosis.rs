@@ -53,6 +53,9 @@ fn fetch(base: &str, shallow: bool) -> String {
         Some(branch) => format!("{command} {branch}:refs/remotes/origin/{branch}"),
         None if ObjectId::parse(base.as_bytes()).is_some() && shallow => command.to_owned(),
         None if ObjectId::parse(base.as_bytes()).is_some() => format!("{command} {base}"),
+        None if base.starts_with('v') && base[1..].starts_with(|c: char| c.is_ascii_digit()) => {
+            format!("{command} tag {base}")
+        }
         None => format!("{command} {base}:{base}"),
     }
 }

@@ -16,12 +16,13 @@ use crate::process::{self, Call, Output};
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// Options and environment that make git's answers the same under every user's configuration.
-const PINNED: [&str; 11] = [
+const PINNED: [&str; 12] = [
     "--no-optional-locks",
     "--no-replace-objects",
     "-c core.excludesFile=/dev/null",
     "-c core.attributesFile=/dev/null",
     "-c core.fileMode=true",
+    "-c core.ignoreCase=false",
     "-c diff.autoRefreshIndex=false",
     "-c core.checkStat=default",
     "-c core.trustctime=true",
