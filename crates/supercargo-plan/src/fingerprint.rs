@@ -157,6 +157,11 @@ pub fn value_at<'a>(snapshot: Snapshot<'a>, path: &RepoPath, which: Which) -> Op
 fn settings<'a>(snapshot: Snapshot<'a>, policy: &Policy, side: &mut Side<'a>) {
     let folders: BTreeMap<Key<'_>, &RepoPath> =
         snapshot.workspace.packages.iter().map(|package| (key(package), &package.folder)).collect();
+    let wanted = snapshot.workspace.settings.iter().filter_map(|setting| match &setting.scope {
+        Scope::Users(name) => Some(name.as_str()),
+        _ => None,
+    });
+    let wanted: BTreeSet<&str> = wanted.collect();
     let mut users: BTreeMap<&str, BTreeSet<Key<'a>>> = BTreeMap::new();
     for (node, (used, _)) in side.graph.iter().flat_map(|(node, edges)| edges.iter().map(move |edge| (node, edge))) {
         let name = match used {
@@ -164,7 +169,9 @@ fn settings<'a>(snapshot: Snapshot<'a>, policy: &Policy, side: &mut Side<'a>) {
             Key::Member(name) => Some(*name),
             other => named(snapshot, other),
         };
-        users.entry(name.unwrap_or_default()).or_default().insert(*node);
+        if let Some(name) = name.filter(|name| wanted.contains(name)) {
+            users.entry(name).or_default().insert(*node);
+        }
     }
     for setting in snapshot.workspace.settings.iter().filter(|setting| !policy.decides(setting)) {
         let component = setting.path.as_ref().map_or(Component::Setting(&setting.key), Component::File);

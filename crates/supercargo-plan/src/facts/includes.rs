@@ -20,6 +20,8 @@ pub struct Resolver<'a> {
     root: &'a RepoPath,
     /// What the folders that paths start from hold: most literals are ruled out by their first component.
     first: BTreeMap<RepoPath, BTreeSet<&'a [u8]>>,
+    /// All of those together.
+    anywhere: BTreeSet<&'a [u8]>,
 }
 
 /// What a path leads to: the links on the way, then a file, or all files of a folder.
@@ -48,10 +50,13 @@ impl<'a> Resolver<'a> {
         let folders: BTreeSet<RepoPath> = around.chain([root.clone()]).collect();
         let first = folders.into_iter().map(|folder| {
             let below = tree.below(&folder).filter_map(|id| tree.path(id).below(&folder));
-            let names = below.filter_map(|path| path.split(|byte| *byte == b'/').next()).collect();
-            (folder, names)
+            let mut names: Vec<&[u8]> = below.filter_map(|path| path.split(|byte| *byte == b'/').next()).collect();
+            names.dedup();
+            (folder, names.into_iter().collect::<BTreeSet<_>>())
         });
-        Self { tree, links, repositories: repositories.collect(), root, first: first.collect() }
+        let first: BTreeMap<_, _> = first.collect();
+        let anywhere = first.values().flatten().copied().collect();
+        Self { tree, links, repositories: repositories.collect(), root, first, anywhere }
     }
 
     /// What `relative` means, seen from `folder`; none where nothing is there.
@@ -153,6 +158,10 @@ impl<'a> Resolver<'a> {
         let upward = named.path.starts_with("..");
         let strict = matches!(literal.usage, Usage::Include | Usage::Rerun);
         let folder = source.parent();
+        let start = named.path.split('/').next().unwrap_or_default();
+        if !(strict || upward || start == "." || self.anywhere.contains(start.as_bytes())) {
+            return Vec::new();
+        }
         let anchors: Vec<RepoPath> = match (named.anchor, literal.usage) {
             (Anchor::None, Usage::Include) => vec![folder],
             (Anchor::None, Usage::Rerun) | (Anchor::Package, _) => vec![package.clone()],
