@@ -123,7 +123,7 @@ impl Reader<'_> {
         });
         missing.retain(|id, _| !found.contains_key(id));
         let ids: Vec<ObjectId> = missing.into_keys().filter(|id| !id.is_zero()).collect();
-        // In a partial clone an old source may be missing. Its path differs then, so its package is affected anyway.
+        // In a partial clone an old source may be missing: that is told, with the command that brings it.
         found.extend(self.git.contents(&ids)?.into_iter().map(|(id, text)| (id, scan::parse(&text))));
         Ok(found)
     }
