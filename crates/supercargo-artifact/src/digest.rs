@@ -15,6 +15,19 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// The digest that is shown as `text`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        if text.len() != 64 || !text.is_ascii() {
+            return None;
+        }
+        for (n, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * n..2 * n + 2], 16).ok()?;
+        }
+        Some(Self(bytes)).filter(|digest| digest.to_string() == text)
+    }
+
     /// The 32 raw bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
@@ -69,6 +82,16 @@ mod tests {
     fn known_answers_of_the_standard() {
         assert_eq!(Digest::of(b"abc").to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(Digest::of(b"").to_string(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    }
+
+    #[test]
+    fn what_is_shown_is_parsed_and_nothing_else() {
+        let digest = Digest::of(b"abc");
+        assert_eq!(Digest::parse(&digest.to_string()), Some(digest));
+        let shown = digest.to_string();
+        for text in ["", "ba", &shown.to_uppercase(), &format!("+{}", &shown[1..]), &format!("{shown}0")] {
+            assert_eq!(Digest::parse(text), None, "{text}");
+        }
     }
 
     #[test]

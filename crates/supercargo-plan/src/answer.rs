@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::affected::{Affected, Verdict};
+use crate::catalog::cargo_spec;
 use crate::facts::lock::Lock;
 use crate::facts::workspace::{Level, MemberName, Package, Workspace};
 use crate::fingerprint::Fingerprints;
@@ -81,11 +82,6 @@ impl<'a> Answer<'a> {
     /// Cargo's `-p` for a member: by name, and by version where another package is called so too.
     #[must_use]
     pub fn cargo_argument(&self, name: &MemberName) -> String {
-        let alike = self.lock.map_or(0, |lock| lock.named(name.as_str()).count());
-        let version = self.workspace.members().find(|member| member.name == *name).map(|member| &member.version);
-        match version {
-            Some(version) if alike > 1 => format!("-p {name}@{version}"),
-            _ => format!("-p {name}"),
-        }
+        format!("-p {}", cargo_spec(self.workspace, self.lock, name))
     }
 }

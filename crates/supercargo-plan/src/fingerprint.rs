@@ -44,6 +44,12 @@ impl<'a> Value<'a> {
     fn of(text: &'a str) -> Self {
         Self::Bytes(Cow::Borrowed(text.as_bytes()))
     }
+
+    /// Whether it stands for what cannot be compared.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        [Which::Base, Which::Head].iter().any(|which| *self == which.unlike_the_other())
+    }
 }
 
 /// The components of one node.
@@ -73,7 +79,8 @@ pub enum Which {
 
 impl Which {
     /// A value for what cannot be compared.
-    fn unlike_the_other(self) -> Value<'static> {
+    #[must_use]
+    pub fn unlike_the_other(self) -> Value<'static> {
         Value::of(if self == Self::Base { "unknown before" } else { "unknown now" })
     }
 }
@@ -114,7 +121,12 @@ pub fn collect<'a>(
             }
         }
     }
-    side.unowned = ownership.unowned.iter().map(|id| (file(*id), value(*id))).collect();
+    // A link whose target nobody here knows, as in a partial clone, may have led anybody anywhere.
+    let unknown = snapshot.tree.ids().filter(|id| {
+        let entry = snapshot.tree.entry(*id);
+        entry.mode == Mode::Link && !entry.id.is_zero() && !snapshot.links.contains_key(file(*id))
+    });
+    side.unowned = ownership.unowned.iter().copied().chain(unknown).map(|id| (file(id), value(id))).collect();
     settings(snapshot, policy, &mut side);
     side
 }

@@ -2,12 +2,21 @@
 
 pub mod affected;
 pub mod answer;
+pub mod catalog;
 pub mod cause;
 pub mod claims;
+pub mod draft;
+pub mod environment;
 pub mod facts;
 pub mod fingerprint;
 pub mod graph;
 pub mod location;
 pub mod ownership;
+pub mod plan;
 pub mod problem;
+pub mod record;
+pub mod results;
 pub mod shards;
+pub mod verbs;
+pub mod verdict;
+pub mod verdicts;

@@ -12,7 +12,7 @@ use crate::location::{by_location, is_nobodys};
 /// Whom each path of a tree reaches.
 #[derive(Debug, Default)]
 pub struct Ownership {
-    /// By position in [`Workspace::packages`]: the files that count for it.
+    /// By position in `Workspace::packages`: the files that count for it.
     pub packages: Vec<Files>,
     /// Paths that a rule gives to members, or to all: (path, the rule's position).
     pub ruled: BTreeMap<PathId, usize>,

@@ -14,6 +14,8 @@ pub enum Exit {
     Usage = 2,
     /// A person must mend something; there is no verdict.
     Mend = 3,
+    /// No step passed or was cached, and nothing explains it.
+    Nothing = 4,
     /// Something took longer than it may.
     TimedOut = 5,
     /// A person interrupted it.

@@ -17,8 +17,97 @@ pub struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Check the change: run what has not passed yet, for the members that need it
+    Gate(Gate),
     /// Print the members that a change touches, and why
     Affected(Affected),
+}
+
+/// `cargo xtask gate`.
+#[derive(Debug, Default, Args)]
+#[command(
+    after_help = "Exit codes: 0 passed, or cached; 1 a check failed; 2 usage; 3 something a person must mend; 4 no step passed or \
+was cached, and nothing explains it; 5 timed out; 130 interrupted."
+)]
+pub struct Gate {
+    /// Check only these members, and compile only them; the steps of the workspace are left out
+    #[arg(short, long = "package", value_name = "NAME")]
+    pub package: Vec<String>,
+    /// Run only the steps of the workspace: fmt, deny, advisories and the like
+    #[arg(long, conflicts_with = "package")]
+    pub workspace_steps: bool,
+    /// Check only the members that are affected since this branch, tag or commit; `auto` as in `affected`
+    #[arg(long, value_name = "REV")]
+    pub base: Option<String>,
+    /// Run only this step, for one member or all
+    #[arg(long, value_name = "STEP[:MEMBER]")]
+    pub only: Vec<String>,
+    /// Leave this step out, for one member or all
+    #[arg(long, value_name = "STEP[:MEMBER]")]
+    pub skip: Vec<String>,
+    /// Run everything anew, and compare with what was kept
+    #[arg(long)]
+    pub no_cache: bool,
+    /// Go on when a step fails [default: in CI]
+    #[arg(long)]
+    pub keep_going: bool,
+    /// Print every step, its members, its commands and why it runs, and stop
+    #[arg(long, group = "question")]
+    pub plan: bool,
+    /// Print why a step runs or does not, and stop
+    #[arg(long, value_name = "STEP[:MEMBER]", group = "question")]
+    pub why: Option<String>,
+    /// Install a hook that runs the gate before a push
+    #[arg(long, group = "question")]
+    pub install_hook: bool,
+    /// Remove that hook
+    #[arg(long, group = "question")]
+    pub remove_hook: bool,
+    /// The workspace to check [default: that of the current folder]
+    #[arg(long, value_name = "PATH")]
+    pub manifest_path: Option<PathBuf>,
+    /// How many lanes of steps run side by side
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=2))]
+    pub lanes: u8,
+    /// How many jobs run side by side [default: as many as there are cores and memory for]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+    /// How to print the plan and the record
+    #[arg(long, value_enum, default_value_t)]
+    pub format: GateFormat,
+    /// Whether to colour what is said
+    #[arg(long, value_enum, default_value_t)]
+    pub color: Colour,
+    /// Say only what went wrong
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Say commands and keys as well
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// The forms of a gate's record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum GateFormat {
+    /// For people, on stderr
+    #[default]
+    Text,
+    /// That, and the record (or the plan) on stdout, schema-versioned
+    Json,
+    /// That, and annotations for GitHub Actions on stdout
+    Github,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless the environment says otherwise
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
 }
 
 /// `cargo xtask affected`.

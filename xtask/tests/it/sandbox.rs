@@ -42,10 +42,16 @@ const MEMBERS: [(&str, &str, &str); 16] = [
 ];
 
 impl Sandbox {
-    /// The fixture, committed on `main`, with a branch `feat` checked out.
-    pub fn new() -> Self {
+    /// A home, and nothing else.
+    pub fn empty() -> Self {
         let sandbox = Self { folder: tempfile::tempdir().unwrap() };
         fs::create_dir(sandbox.folder.path().join("home")).unwrap();
+        sandbox
+    }
+
+    /// The fixture, committed on `main`, with a branch `feat` checked out.
+    pub fn new() -> Self {
+        let sandbox = Self::empty();
         sandbox.write(
             "Cargo.toml",
             "[workspace]\nresolver = \"2\"\nmembers = [\"crates/*\"]\nexclude = [\"outside\"]\n\n\

@@ -11,9 +11,12 @@ pub enum Token<'a> {
     Sign(u8, usize),
     /// A string literal's content, escapes resolved, byte and C strings too; and where it starts.
     Text(Cow<'a, str>, usize),
-    /// A quoted piece of a documentation comment, which may be code that a doctest compiles.
-    Doc(Cow<'a, str>),
+    /// A quoted piece of a documentation comment, which may be code that a doctest compiles; and where it starts.
+    Doc(Cow<'a, str>, usize),
 }
+
+/// A function or macro: its name, where that starts, and whether it is a macro.
+pub type Callee<'a> = (&'a str, usize, bool);
 
 /// Bytes at which something may begin that is a token, or is to be passed over as a whole: in code where every bracket
 /// counts, and in code where only braces do, and the brackets of attributes and macro calls.
@@ -59,6 +62,47 @@ impl<'a> Lexer<'a> {
         let start = self.text[..=last].iter().rposition(|byte| !is_word_byte(*byte)).map_or(0, |n| n + 1);
         let word = std::str::from_utf8(&self.text[start..=last]).ok()?;
         (!word.is_empty()).then_some((word, start))
+    }
+
+    /// Whose first argument starts at `at`.
+    #[must_use]
+    pub fn callee(&self, at: usize) -> Option<Callee<'a>> {
+        let open = self.before(at).filter(|open| matches!(self.text[*open], b'(' | b'[' | b'{'))?;
+        let bang = self.before(open).filter(|bang| self.text[*bang] == b'!');
+        let (name, start) = self.word_before(bang.unwrap_or(open))?;
+        (bang.is_some() || self.text[open] == b'(').then_some((name, start, bang.is_some()))
+    }
+
+    /// Where the comments right before `at` start; none where there are none.
+    #[must_use]
+    pub fn comments_before(&self, mut at: usize) -> Option<usize> {
+        let comment = |end: usize| {
+            let last = self.before(end)?;
+            if self.text[..=last].ends_with(b"*/") {
+                return memchr::memmem::rfind(&self.text[..last], b"/*");
+            }
+            if !self.text[last + 1..end].contains(&b'\n') {
+                return None;
+            }
+            let line = memchr::memrchr(b'\n', &self.text[..=last]).map_or(0, |n| n + 1);
+            Some(line + self.text[line..=last].windows(2).position(|pair| pair == b"//")?)
+        };
+        let mut start = None;
+        while let Some(before) = comment(at) {
+            (at, start) = (before, Some(before));
+        }
+        start
+    }
+
+    /// Whether the `[` at a place opens an attribute.
+    #[must_use]
+    pub fn opens_attribute(&self, at: usize) -> bool {
+        let Some(before) = self.before(at) else { return false };
+        match self.text[before] {
+            b'#' => true,
+            b'!' => self.before(before).is_some_and(|n| self.text[n] == b'#'),
+            _ => false,
+        }
     }
 
     /// Where the last token ended.
@@ -125,7 +169,7 @@ impl<'a> Lexer<'a> {
         let open = from + memchr::memchr(b'"', self.text.get(from..end)?)?;
         let close = open + 1 + memchr::memchr(b'"', &self.text[open + 1..end])?;
         self.doc = Some((close + 1, end));
-        Some(Token::Doc(String::from_utf8_lossy(&self.text[open + 1..close])))
+        Some(Token::Doc(String::from_utf8_lossy(&self.text[open + 1..close]), open))
     }
 
     fn block_comment(&mut self) {
@@ -315,7 +359,7 @@ mod tests {
     #[test]
     fn documentation_gives_its_quoted_pieces() {
         let tokens: Vec<_> = Lexer::new(b"/// let a = \"x/y\"; \"z\n//! \"w\"\n//// \"no\"\n").collect();
-        assert_eq!(tokens, [Token::Doc("x/y".into()), Token::Doc("w".into())]);
+        assert_eq!(tokens, [Token::Doc("x/y".into(), 12), Token::Doc("w".into(), 26)]);
     }
 
     #[test]

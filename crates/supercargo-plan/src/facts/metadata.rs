@@ -153,14 +153,7 @@ fn member(listed: &Value, origin: &Origin<'_>) -> Package {
         Place::Inside(path) => path,
         Place::Beyond(path) => RepoPath::from(path.as_str()),
     };
-    let targets = list(&listed["targets"]).iter().map(|target| Target {
-        kind: match text(&target["kind"][0]) {
-            "custom-build" => TargetKind::BuildScript,
-            "test" | "bench" | "example" => TargetKind::Check,
-            _ => TargetKind::Product,
-        },
-        source: place(text(&target["src_path"])),
-    });
+    let targets = list(&listed["targets"]).iter().map(|listed| target(listed, place(text(&listed["src_path"]))));
     let dependencies = list(&listed["dependencies"]).iter().map(|dependency| Dependency {
         name: text(&dependency["name"]).to_owned(),
         requirement: text(&dependency["req"]).to_owned(),
@@ -172,10 +165,34 @@ fn member(listed: &Value, origin: &Origin<'_>) -> Package {
         version: text(&listed["version"]).to_owned(),
         folder: place(text(&listed["manifest_path"])).parent(),
         member: true,
+        publish: listed["publish"].as_array().is_none_or(|registries| !registries.is_empty()),
+        rust_version: listed["rust_version"].as_str().map(str::to_owned),
         manifest: parts(listed, origin),
         targets: targets.collect(),
         dependencies: dependencies.collect(),
         policy: listed["metadata"][policy::TABLE].clone(),
+    }
+}
+
+/// A target of a member, from its entry in metadata.
+fn target(listed: &Value, source: RepoPath) -> Target {
+    let is_library =
+        |kind: &Value| matches!(text(kind), "lib" | "rlib" | "dylib" | "cdylib" | "staticlib" | "proc-macro");
+    // An old cargo says less: what it does not rule out is done.
+    let is_on = |key: &str| listed[key].as_bool().unwrap_or(true);
+    Target {
+        kind: match text(&listed["kind"][0]) {
+            "custom-build" => TargetKind::BuildScript,
+            "test" | "bench" | "example" => TargetKind::Check,
+            _ => TargetKind::Product,
+        },
+        source,
+        name: text(&listed["name"]).to_owned(),
+        library: list(&listed["kind"]).iter().any(is_library),
+        doctest: is_on("doctest"),
+        test: is_on("test"),
+        doc: is_on("doc"),
+        required_features: list(&listed["required-features"]).iter().map(|name| text(name).to_owned()).collect(),
     }
 }
 
@@ -296,7 +313,7 @@ pub fn makes_target(tree: &Tree, path: &RepoPath) -> bool {
 /// read has no name yet.
 #[must_use]
 pub fn key(tree: &Tree, root: &RepoPath) -> Option<Digest> {
-    let mut hasher = Hasher::new(concat!("supercargo workspace ", env!("CARGO_PKG_VERSION"), " 1"));
+    let mut hasher = Hasher::new(concat!("supercargo workspace ", env!("CARGO_PKG_VERSION"), " 2"));
     hasher.field(root.as_bytes());
     for (path, entry) in tree.iter() {
         let read = is_read(path) || entry.mode == Mode::Repository || entry.mode == Mode::Link;
@@ -310,4 +327,50 @@ pub fn key(tree: &Tree, root: &RepoPath) -> Option<Digest> {
         }
     }
     Some(hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn targets_and_packages_as_metadata_lists_them() {
+        let metadata = json!({ "workspace_root": "/w", "packages": [{
+            "name": "a-b", "version": "1.0.0", "manifest_path": "/w/Cargo.toml", "publish": [], "rust_version": "1.85",
+            "dependencies": [], "targets": [
+                { "kind": ["cdylib", "rlib"], "name": "a_b", "src_path": "/w/src/lib.rs", "doc": true, "doctest": false,
+                  "test": true },
+                { "kind": ["bin"], "name": "a-b", "src_path": "/w/src/main.rs", "doc": false, "doctest": false,
+                  "test": false, "required-features": ["cli", "net"] },
+                { "kind": ["custom-build"], "name": "build-script-build", "src_path": "/w/build.rs", "doc": false,
+                  "doctest": false, "test": false },
+                { "kind": ["example"], "crate_types": ["cdylib"], "name": "e", "src_path": "/w/examples/e.rs" },
+            ],
+        }] });
+        let parsed = |metadata: &Value| {
+            parse(metadata.to_string().as_bytes(), &Tables::new(), &Origin { top: "/w" }).unwrap().packages.remove(0)
+        };
+        let package = parsed(&metadata);
+        assert!(!package.publish);
+        assert_eq!(package.rust_version.as_deref(), Some("1.85"));
+        let seen = package.targets.iter().map(|t| (t.name.as_str(), t.kind, t.library, t.doctest, t.test, t.doc));
+        let seen: Vec<_> = seen.collect();
+        assert_eq!(
+            seen,
+            [
+                ("a_b", TargetKind::Product, true, false, true, true),
+                ("a-b", TargetKind::Product, false, false, false, false),
+                ("build-script-build", TargetKind::BuildScript, false, false, false, false),
+                ("e", TargetKind::Check, false, true, true, true),
+            ]
+        );
+        assert_eq!(package.targets[1].required_features, ["cli", "net"]);
+        for (publish, may) in [(Value::Null, true), (json!(["inner"]), true), (json!([]), false)] {
+            let mut metadata = metadata.clone();
+            metadata["packages"][0]["publish"] = publish;
+            assert_eq!(parsed(&metadata).publish, may);
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Facts: what text from cargo, git and the repository says, parsed.
 
+pub mod checks;
+mod faults;
 pub mod includes;
 pub mod lexer;
 pub mod lock;
@@ -11,6 +13,7 @@ pub mod platform;
 pub mod policy;
 pub mod scan;
 pub mod source;
+pub mod tools;
 pub mod tree;
 pub mod workspace;
 

@@ -67,13 +67,22 @@ fn outside<'t>(
         parts.push(("workspace", manifest::canonical(root.1)));
     }
     let build_script = written["package"]["build"].as_str().unwrap_or("build.rs");
-    let target = |kind, path: &str| folder.join(path.as_bytes()).map(|source| Target { kind, source });
+    let target = |kind, path: &str| {
+        let source = folder.join(path.as_bytes())?;
+        let library = kind == TargetKind::Product;
+        let name = if library { name.replace('-', "_") } else { "build-script-build".to_owned() };
+        // No check runs its targets: cargo's defaults will do.
+        let (doctest, test, doc) = (library, library, library);
+        Some(Target { kind, source, name, library, doctest, test, doc, required_features: Vec::new() })
+    };
     let library = target(TargetKind::Product, written["lib"]["path"].as_str().unwrap_or("src/lib.rs"));
     Ok(Some(Package {
         name: MemberName::from(name),
         version,
         folder: folder.clone(),
         member: false,
+        publish: !["false", "[]"].contains(&written["package"]["publish"].to_string().as_str()),
+        rust_version: written["package"]["rust-version"].as_str().map(str::to_owned),
         manifest: parts
             .into_iter()
             .map(|(key, value)| ManifestPart { key: key.to_owned(), value, level: Level::Build })

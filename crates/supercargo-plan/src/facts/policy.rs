@@ -5,6 +5,8 @@ use std::fmt;
 use fast_glob::glob_match;
 use serde_json::Value;
 
+use super::checks::{self, Checks};
+use super::faults::{Faults, glob_fault};
 use super::path::RepoPath;
 use super::workspace::{Level, MemberName, Setting, Workspace};
 use crate::problem::{Problem, nearest};
@@ -12,7 +14,7 @@ use crate::problem::{Problem, nearest};
 /// The table's name under `metadata`.
 pub const TABLE: &str = "supercargo";
 
-const WORKSPACE_KEYS: [&str; 2] = ["base", "rule"];
+const WORKSPACE_KEYS: [&str; 3] = ["base", "gate", "rule"];
 const RULE_KEYS: [&str; 2] = ["paths", "affects"];
 
 /// The policy, checked.
@@ -22,6 +24,8 @@ pub struct Policy {
     pub base: Option<String>,
     /// Whom paths affect that no source names: the first rule that matches decides.
     pub rules: Vec<Rule>,
+    /// What `gate` checks.
+    pub checks: Checks,
 }
 
 impl Policy {
@@ -92,7 +96,8 @@ pub fn parse(workspace: &Workspace) -> (Policy, Vec<String>) {
     for member in workspace.members() {
         faults.keys(&format!("package.metadata.{TABLE} of {}", member.name), &member.policy, &[]);
     }
-    (Policy { base, rules }, faults.0)
+    let checks = checks::parse(&mut faults, &format!("{table}.gate"), &workspace.policy["gate"]);
+    (Policy { base, rules, checks }, faults.0)
 }
 
 /// Refuses a policy with faults: all are told at once.
@@ -107,34 +112,7 @@ pub fn refuse(faults: &[String], workspace: &Workspace) -> Result<(), Problem> {
     Err(Problem::mend(format!("the policy has faults:\n  {}", faults.join("\n  ")), format!("$EDITOR {manifest}")))
 }
 
-/// What is wrong, collected.
-#[derive(Default)]
-struct Faults(Vec<String>);
-
 impl Faults {
-    fn add<T>(&mut self, fault: String) -> Option<T> {
-        self.0.push(fault);
-        None
-    }
-
-    /// Refuses keys that nobody knows.
-    fn keys(&mut self, at: &str, table: &Value, known: &[&str]) {
-        let Some(table) = table.as_object() else {
-            if !table.is_null() {
-                self.0.push(format!("{at}: expected a table, found {table}"));
-            }
-            return;
-        };
-        for key in table.keys().filter(|key| !known.contains(&key.as_str())) {
-            let hint = match nearest(key, known.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None if known.is_empty() => "there are none".to_owned(),
-                None => format!("there are: {}", known.join(", ")),
-            };
-            self.0.push(format!("{at}: unknown key `{key}`; {hint}"));
-        }
-    }
-
     fn rule(&mut self, at: &str, rule: &Value, workspace: &Workspace) -> Option<Rule> {
         self.keys(at, rule, &RULE_KEYS);
         let paths = self.strings(&format!("{at}.paths"), &rule["paths"], "globs");
@@ -164,36 +142,6 @@ impl Faults {
         let hint = near.map_or_else(|| "no member is called so".to_owned(), |near| format!("did you mean `{near}`?"));
         self.add(format!("{at}.affects: unknown member `{name}`; {hint}"))
     }
-
-    fn strings(&mut self, at: &str, value: &Value, of: &str) -> Option<Vec<String>> {
-        let strings =
-            value.as_array().and_then(|items| items.iter().map(|item| item.as_str().map(str::to_owned)).collect());
-        if strings.is_none() {
-            let found = if value.is_null() { "nothing".to_owned() } else { value.to_string() };
-            self.0.push(format!("{at}: expected {of}, found {found}"));
-        }
-        strings
-    }
-}
-
-/// What is wrong with a glob. The matcher takes any text, and one that is no glob would match nothing in silence.
-fn glob_fault(glob: &str) -> Option<&'static str> {
-    if glob.starts_with('/') || glob.split('/').any(|component| matches!(component, "." | "..")) {
-        return Some("is no path from the repository's top");
-    }
-    let mut braces = 0_usize;
-    let mut characters = glob.chars();
-    while let Some(c) = characters.next() {
-        match c {
-            '\\' if characters.next().is_none() => return Some("ends in a backslash"),
-            '[' if !characters.by_ref().skip(1).any(|c| c == ']') => return Some("opens a `[` and does not close it"),
-            '{' => braces += 1,
-            '}' if braces == 0 => return Some("closes a `{` that it did not open"),
-            '}' => braces -= 1,
-            _ => {}
-        }
-    }
-    (braces > 0).then_some("opens a `{` and does not close it")
 }
 
 #[cfg(test)]
@@ -222,15 +170,5 @@ mod tests {
             assert_eq!(rule(glob).matches(&RepoPath::from(path)), matches, "{glob} {path}");
         }
         assert!(rule("data/*").matches(&RepoPath::new(b"data/\xff")));
-    }
-
-    #[test]
-    fn what_is_no_glob_is_told() {
-        for glob in ["a[", "a[]", "{a", "a}", "a\\", "/a", "../a", "a/./b"] {
-            assert!(glob_fault(glob).is_some(), "{glob}");
-        }
-        for glob in ["a", "[a]", "[]a]", "[!a]", "{a,b}", "a\\[", "**/*"] {
-            assert_eq!(glob_fault(glob), None, "{glob}");
-        }
     }
 }

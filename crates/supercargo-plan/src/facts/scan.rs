@@ -3,7 +3,7 @@
 //! Read token by token, without macros expanded: a literal that a macro passes on still counts as a path that may be
 //! read. Where the text leaves open which file is meant, more is named rather than less.
 
-use super::lexer::{Lexer, Token};
+use super::lexer::{Callee, Lexer, Token};
 use super::source::{Inputs, Literal, Module, Source, Usage};
 
 /// Macros whose literals are no files that the compiler reads.
@@ -134,7 +134,10 @@ impl<'a> Reader<'a> {
             Token::Sign(b',', _) => self.pending_test = self.pending_test.filter(|depth| *depth != self.depth),
             Token::Sign(..) => {}
             Token::Text(text, at) => self.literal(&text, at, lexer),
-            Token::Doc(text) => self.add(&text, Usage::Any, true),
+            Token::Doc(text, at) => {
+                self.variable(&text, lexer.callee(at));
+                self.add(&text, Usage::Any, true);
+            }
         }
     }
 
@@ -148,7 +151,7 @@ impl<'a> Reader<'a> {
         let outer = self.open.last();
         let (outer_test, in_attribute) = outer.map_or((false, None), |open| (open.test, open.attribute));
         let before = lexer.before(at).map_or(0, |n| lexer.byte(n));
-        let attribute = sign == b'[' && matches!(before, b'#' | b'!') && is_attribute(at, lexer);
+        let attribute = sign == b'[' && matches!(before, b'#' | b'!') && lexer.opens_attribute(at);
         if attribute && before == b'#' && matches!(lexer.squeezed(at, b']').as_slice(), b"cfg(test)" | b"test") {
             self.pending_test = Some(depth);
         }
@@ -196,6 +199,9 @@ impl<'a> Reader<'a> {
             outer.read_to = at + 1;
         }
         let (Some(pieces), Some(name)) = (open.pieces, open.macro_name) else { return };
+        if name.ends_with("env") {
+            self.source.name_variable(&pieces);
+        }
         let whole = match (name, pieces.as_str()) {
             ("env" | "option_env", "OUT_DIR" | "CARGO_MANIFEST_DIR") => format!("{{{pieces}}}"),
             ("env" | "option_env", _) => "{}".to_owned(),
@@ -236,7 +242,9 @@ impl<'a> Reader<'a> {
 
     fn literal(&mut self, text: &str, at: usize, lexer: &Lexer<'a>) {
         self.unknown_pieces(at, lexer);
-        self.join(text, at, lexer);
+        let callee = lexer.callee(at);
+        self.join(text, callee, lexer);
+        self.variable(text, callee.or_else(|| lexer.callee(lexer.comments_before(at)?)));
         let end = lexer.at();
         let Some(open) = self.open.last_mut() else { return self.text(text) };
         open.read_to = end;
@@ -253,9 +261,8 @@ impl<'a> Reader<'a> {
     }
 
     /// In `.join("a").join("b")`, the path is `a/b`.
-    fn join(&mut self, text: &str, at: usize, lexer: &Lexer<'a>) {
-        let call = lexer.before(at).filter(|open| lexer.byte(*open) == b'(').and_then(|open| lexer.word_before(open));
-        let Some((_, start)) = call.filter(|(word, _)| matches!(*word, "join" | "push")) else { return };
+    fn join(&mut self, text: &str, callee: Option<Callee<'_>>, lexer: &Lexer<'a>) {
+        let Some(("join" | "push", start, false)) = callee else { return };
         let before = lexer.before(start).and_then(|dot| lexer.before(dot));
         let path = match self.joined.take() {
             Some((end, before_it)) if before.is_some_and(|n| n >= end && lexer.byte(n) == b')' && n - end < 2) => {
@@ -270,6 +277,13 @@ impl<'a> Reader<'a> {
             }
         };
         self.joined = Some((lexer.at(), path));
+    }
+
+    /// In `env!("A")` and `env::var("A")`, a variable is named.
+    fn variable(&mut self, text: &str, callee: Option<Callee<'_>>) {
+        if let Some(("var" | "var_os", ..) | ("env" | "option_env", _, true)) = callee {
+            self.source.name_variable(text);
+        }
     }
 
     /// A literal that no `concat!` or include holds.
@@ -287,6 +301,7 @@ impl<'a> Reader<'a> {
 
     /// One instruction of a build script to cargo.
     fn rerun(&mut self, line: &str) {
+        line.split("rerun-if-env-changed=").skip(1).for_each(|name| self.source.name_variable(name));
         let instruction = line.strip_prefix("cargo::").or_else(|| line.strip_prefix("cargo:")).unwrap_or(line);
         let inputs = match instruction.strip_prefix("rerun-if-changed=") {
             Some(path) if path.trim_start_matches("{}").trim_start_matches('{').is_empty() => Inputs::Computed,
@@ -321,16 +336,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether the `[` at a place opens an attribute.
-fn is_attribute(at: usize, lexer: &Lexer<'_>) -> bool {
-    let Some(before) = lexer.before(at) else { return false };
-    match lexer.byte(before) {
-        b'#' => true,
-        b'!' => lexer.before(before).is_some_and(|n| lexer.byte(n) == b'#'),
-        _ => false,
-    }
-}
-
 /// The macro that is called with the bracket at a place.
 fn macro_before<'a>(at: usize, lexer: &Lexer<'a>) -> Option<&'a str> {
     let (name, _) = lexer.word_before(lexer.before(at)?)?;
@@ -348,4 +353,66 @@ fn module_before<'a>(at: usize, lexer: &Lexer<'a>) -> Option<&'a str> {
 
 fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(text: &str) -> Vec<String> {
+        parse(text.as_bytes()).environment.into_iter().collect()
+    }
+
+    #[test]
+    fn variables_are_those_that_code_names() {
+        let one = |text: &str| assert_eq!(variables(text), ["A_1"], "{text}");
+        one("const A: &str = env!(\"A_1\");");
+        one("env!(\"A_1\", \"no such variable\")");
+        one("std::option_env! [ r\"A_1\" ]");
+        one("core::env!{r#\"A_1\"#}");
+        one("fn f() { std::env::var(\"A_1\") }");
+        one("let a = env::var_os(r#\"A_1\"#);");
+        one("if var ( \"A_1\" ).is_ok() {}");
+        one("system.var(\"A_1\")");
+        one("include_str!(concat!(env!(\"A_1\"), \"/a.txt\"))");
+        one("env!(concat!(\"A\", \"_1\"))");
+        one("foreign!(a, b, option_env!(\"A_1\"))");
+        one("#[doc = env!(\"A_1\")] struct S;");
+        one("#[cfg(test)] mod t { fn f() { env::var(\"A_1\") } }");
+        one("env::var(\n    // \"why\"\n    // and how\n    \"A_1\",\n)");
+        one("env::var( // why\n \"A_1\")");
+        one("env::var(/* why */ \"A_1\")");
+        one("//! let a = std::env::var(\"A_1\");\n/// env!(\"A_1\")");
+    }
+
+    #[test]
+    fn variables_that_a_build_script_watches() {
+        let one = |text: &str| assert_eq!(variables(text), ["A_1"], "{text}");
+        one("println!(\"cargo:rerun-if-env-changed=A_1\")");
+        one("println!(\"cargo::rerun-if-env-changed=A_1\")");
+        one("print!(\"a\\n  cargo:rerun-if-env-changed=A_1\\nb\")");
+        one("println!(concat!(\"cargo:rerun-if-env-changed=\", \"A_1\"))");
+        one("out.write_all(br\"cargo:rerun-if-env-changed=A_1\")");
+    }
+
+    #[test]
+    fn what_names_no_variable() {
+        let none = |text: &str| assert!(variables(text).is_empty(), "{text}: {:?}", variables(text));
+        none("println!(\"cargo:rerun-if-env-changed={}\", name)");
+        none("println!(\"cargo:rerun-if-env-changed=A_{name}\")");
+        none("env::var(\"A B\"); env::var(\"\"); env::var(\"1A\"); env::var(\"A=\"); env::var(name)");
+        none("env::set_var(\"A\", \"B\"); env::remove_var(\"A\"); my_var(\"A\"); command.env(\"A\", \"B\")");
+        none("f(var, \"A\"); var[\"A\"]; \"var(\\\"A\\\")\"; // env::var(\"A\")\n/* env!(\"A\") */");
+        none("f(\"http://x(\",\n\"A\")");
+    }
+
+    #[test]
+    fn variables_leave_literals_as_they_are() {
+        let source = parse(
+            b"fn f() { env::var(\"a/b\"); p.join(\"x\"); join!(\"y\"); println!(\"cargo:rerun-if-env-changed=A\") }",
+        );
+        let literals: Vec<_> = source.literals.iter().map(|literal| (literal.text.as_str(), literal.usage)).collect();
+        assert_eq!(literals, [("a/b", Usage::Any), ("x", Usage::Any), ("x", Usage::Join), ("y", Usage::Macro)]);
+        assert_eq!(source.environment.into_iter().collect::<Vec<_>>(), ["A"]);
+    }
 }

@@ -1,4 +1,6 @@
-//! What a Rust source file names: files it includes, modules it declares, paths among its string literals.
+//! What a Rust source file names: files it includes, modules, variables, paths among its string literals.
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +16,19 @@ pub struct Source {
     /// For a build script: what it says of its inputs.
     #[serde(default, skip_serializing_if = "Inputs::is_silent", rename = "i")]
     pub inputs: Inputs,
+    /// Environment variables, by name.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty", rename = "e")]
+    pub environment: BTreeSet<String>,
+}
+
+impl Source {
+    /// Notes `name`, where it can be a variable's: with `{}` in it, it is computed, and nobody here knows it.
+    pub fn name_variable(&mut self, name: &str) {
+        let first = name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
+        if first && name.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric()) {
+            self.environment.insert(name.to_owned());
+        }
+    }
 }
 
 /// Whether a build script tells cargo what to watch.

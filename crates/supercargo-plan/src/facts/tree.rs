@@ -177,6 +177,13 @@ impl Tree {
         self.entries.drain(inside);
     }
 
+    /// Takes the name of its content from a file: from here on nobody knows what it holds.
+    pub fn forget(&mut self, id: PathId) {
+        if let Some(zero) = ObjectId::parse(&[b'0'; 40]) {
+            self.entries[id.0].1.id = zero;
+        }
+    }
+
     /// This tree as it was before `changes`.
     #[must_use]
     pub fn before(&self, changes: &[Change]) -> Self {

@@ -53,6 +53,10 @@ pub struct Package {
     pub folder: RepoPath,
     /// Whether it is a member of the workspace.
     pub member: bool,
+    /// Whether it may be published.
+    pub publish: bool,
+    /// The oldest Rust that it says it compiles with.
+    pub rust_version: Option<String>,
     /// What its manifest says, part by part, inherited values filled in.
     pub manifest: Vec<ManifestPart>,
     /// Where its targets start.
@@ -93,6 +97,18 @@ pub struct Target {
     pub kind: TargetKind,
     /// Its first source file.
     pub source: RepoPath,
+    /// Its name, as cargo's `--bin` or `--test` takes it.
+    pub name: String,
+    /// Whether it is the package's library, a procedural macro too.
+    pub library: bool,
+    /// Whether its documentation has tests that are run.
+    pub doctest: bool,
+    /// Whether `cargo test` tests it when no target is named.
+    pub test: bool,
+    /// Whether `cargo doc` documents it when no target is named.
+    pub doc: bool,
+    /// The features without which cargo passes it over.
+    pub required_features: Vec<String>,
 }
 
 /// What a dependency is for.

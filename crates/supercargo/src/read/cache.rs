@@ -1,12 +1,12 @@
 //! The cache of facts: what was parsed, under the content that it was parsed from. Losing it costs time, nothing else.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use supercargo_artifact::digest::Digest;
+
+use crate::store::{read_entry, write_entry};
 
 /// Entries that are kept; the oldest go first.
 const KEPT: usize = 64;
@@ -33,10 +33,7 @@ impl Cache {
     /// The bytes that were kept as `name`.
     #[must_use]
     pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
-        let mut bytes = fs::read(self.folder.join(name)).ok()?;
-        let (digest, text) = bytes.split_at_checked(64)?;
-        let whole = Digest::of(text).to_string().as_bytes() == digest;
-        whole.then(|| bytes.split_off(64))
+        read_entry(&self.folder.join(name)).ok()?
     }
 
     /// Keeps `value` as `name`. A disk that does not take it is no fault: the next run reads anew.
@@ -49,11 +46,7 @@ impl Cache {
     /// Keeps `text` as `name`.
     pub fn put_bytes(&self, name: &str, text: &[u8]) {
         let write = || -> std::io::Result<()> {
-            fs::create_dir_all(&self.folder)?;
-            let mut file = tempfile::Builder::new().prefix(".").suffix(".tmp").tempfile_in(&self.folder)?;
-            write!(file, "{}", Digest::of(text))?;
-            file.write_all(text)?;
-            file.persist(self.folder.join(name))?;
+            write_entry(&self.folder.join(name), text)?;
             self.prune()
         };
         write().ok();

@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 const DEPTH: &str = "1/2/3/4/5/6/7/8/top";
 
 /// The cargo that runs us, else the one on PATH.
-fn program() -> OsString {
+pub fn program() -> OsString {
     env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
@@ -234,4 +234,34 @@ pub fn manifests(metadata: &[u8]) -> Vec<PathBuf> {
     }
     let packages = serde_json::from_slice::<Packages>(metadata).map(|listed| listed.packages).unwrap_or_default();
     packages.into_iter().map(|package| package.manifest_path).collect()
+}
+
+/// Full metadata of the workspace in `folder`, all features on; what is missing here, cargo fetches, as it would to
+/// compile.
+///
+/// # Errors
+/// When `Cargo.lock` is out of date, or with cargo's own message.
+pub fn resolution(folder: &Path, locked: bool) -> Result<Vec<u8>, Problem> {
+    let call = Call::new(folder, |shell| {
+        let command = shell.cmd(program()).args(["metadata", "--format-version", "1", "--all-features"]);
+        let command = if locked { command.arg("--locked") } else { command };
+        command.env("CARGO_TERM_COLOR", "never").env("RUST_BACKTRACE", "0")
+    })?;
+    let output = process::output(call, None, LIMIT)?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let message = output.stderr.strip_prefix("error: ").unwrap_or(&output.stderr);
+    if message.contains("lock file") && message.contains("--locked") {
+        return Err(Problem::mend(
+            "Cargo.lock is out of date: the manifests ask for what it does not have",
+            "cargo update --workspace",
+        ));
+    }
+    let errors = output.stderr.lines().skip_while(|line| !line.starts_with("error")).collect::<Vec<_>>().join("\n");
+    let message = if errors.is_empty() { message } else { errors.trim_start_matches("error: ") };
+    Err(Problem::mend(
+        format!("cargo cannot resolve the dependencies: {message}"),
+        "cargo metadata --format-version 1 --locked",
+    ))
 }

@@ -16,9 +16,10 @@ use supercargo_plan::problem::Problem;
 
 use super::cache::Cache;
 use super::git::{Git, on_disk};
+use super::objects::Objects;
 
 /// The cache's entry: raised with whatever changes what a source is parsed to.
-const ENTRY: &str = concat!("contents-", env!("CARGO_PKG_VERSION"), "-2.json");
+const ENTRY: &str = concat!("contents-", env!("CARGO_PKG_VERSION"), "-3.json");
 
 /// Contents that are kept beyond those in use, as a multiple of them.
 const SPARE: usize = 4;
@@ -33,6 +34,9 @@ pub struct Contents {
     pub sources: Sources,
     /// Where links lead.
     links: BTreeMap<ObjectId, RepoPath>,
+    /// Sources of the earlier tree that a partial clone lacks.
+    #[serde(skip)]
+    pub lost: BTreeSet<ObjectId>,
 }
 
 /// Where the contents of a tree's files lie on disk.
@@ -48,13 +52,15 @@ pub enum Disk<'a> {
 pub struct Reader<'a> {
     /// Git, called from the top.
     pub git: &'a Git,
+    /// What its objects hold.
+    pub objects: &'a Objects<'a>,
     /// The repository's top folder.
     pub top: &'a Path,
     /// Where facts are kept.
     pub cache: &'a Cache,
 }
 
-fn is_source(path: &RepoPath, entry: &Entry) -> bool {
+pub(super) fn is_source(path: &RepoPath, entry: &Entry) -> bool {
     // What `include!` takes is often called otherwise.
     let endings: [&[u8]; 4] = [b".rs", b".in", b".inc", b".incl"];
     matches!(entry.mode, Mode::File | Mode::Program) && endings.iter().any(|ending| path.name().ends_with(ending))
@@ -85,18 +91,26 @@ impl Reader<'_> {
         };
         let sources = wanted(&is_source, &|id| known.sources.contains_key(id));
         let links = wanted(&is_link, &|id| known.links.contains_key(id));
-        known.sources.extend(self.sources(sources, disk)?);
-        let ids: Vec<ObjectId> = links.into_keys().collect();
-        known.links.extend(self.git.contents(&ids)?.into_iter().map(|(id, text)| (id, RepoPath::new(&text))));
+        let (sources, lost) = self.sources(sources, disk)?;
+        known.sources.extend(sources);
+        let (now, old): (Vec<_>, Vec<_>) = links.into_iter().partition(|(_, path)| path.is_some());
+        let [now, old] = [now, old].map(|links| links.into_iter().map(|(id, _)| id).collect::<Vec<_>>());
+        let targets = self.objects.contents(&now)?.into_iter().chain(self.objects.wished(&old)?);
+        known.links.extend(targets.map(|(id, text)| (id, RepoPath::new(&text))));
         if before != (known.sources.len(), known.links.len()) {
             prune(&mut known, trees);
             self.cache.put(ENTRY, &known);
         }
+        known.lost = lost;
         Ok(known)
     }
 
-    /// Parses the sources that are missing.
-    fn sources(&self, mut missing: BTreeMap<ObjectId, Option<&RepoPath>>, disk: Disk<'_>) -> Result<Sources, Problem> {
+    /// Parses the sources that are missing; of those that only the earlier tree has, says which a partial clone lacks.
+    fn sources(
+        &self,
+        mut missing: BTreeMap<ObjectId, Option<&RepoPath>>,
+        disk: Disk<'_>,
+    ) -> Result<(Sources, BTreeSet<ObjectId>), Problem> {
         let mut found = Sources::new();
         let dirty = match disk {
             Disk::Same => BTreeSet::new(),
@@ -122,19 +136,25 @@ impl Reader<'_> {
             threads.into_iter().for_each(|thread| found.extend(thread.join().unwrap_or_default()));
         });
         missing.retain(|id, _| !found.contains_key(id));
-        let ids: Vec<ObjectId> = missing.into_keys().filter(|id| !id.is_zero()).collect();
-        // In a partial clone an old source may be missing: that is told, with the command that brings it.
-        found.extend(self.git.contents(&ids)?.into_iter().map(|(id, text)| (id, scan::parse(&text))));
-        Ok(found)
+        missing.retain(|id, _| !id.is_zero());
+        let ids: Vec<ObjectId> = missing.keys().copied().collect();
+        let mut texts = self.objects.held(&ids)?;
+        missing.retain(|id, _| !texts.contains_key(id));
+        // What an old source named can be done without, and old sources may be many.
+        let (now, lost): (Vec<_>, Vec<_>) = missing.into_iter().partition(|(_, path)| path.is_some());
+        texts.extend(self.objects.contents(&now.into_iter().map(|(id, _)| id).collect::<Vec<_>>())?);
+        found.extend(texts.into_iter().map(|(id, text)| (id, scan::parse(&text))));
+        Ok((found, lost.into_iter().map(|(id, _)| id).collect()))
     }
 
-    /// Where the links of `tree` lead.
+    /// Where the links of `tree` lead; those that a partial clone lacks are left out.
     #[must_use]
     pub fn links(&self, contents: &Contents, tree: &Tree) -> Links {
         let links = tree.iter().filter(|(_, entry)| entry.mode == Mode::Link);
         links
             .filter_map(|(path, entry)| match contents.links.get(&entry.id) {
                 Some(target) => Some((path.clone(), self.resolved(path, target.as_bytes()))),
+                None if !entry.id.is_zero() => None,
                 None => {
                     let target = fs::read_link(on_disk(self.top, path)).ok()?;
                     Some((path.clone(), self.resolved(path, target.as_os_str().as_bytes())))

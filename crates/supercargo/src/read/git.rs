@@ -1,6 +1,5 @@
-//! What git knows: commits, trees, what differs, and contents. Its configuration is pinned; nothing is fetched.
+//! What git knows: commits, trees and what differs. Its configuration is pinned, and it fetches nothing by itself.
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -64,6 +63,15 @@ impl Git {
     /// # Errors
     /// When there is no current folder to start from.
     pub fn call<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Result<Call, Problem> {
+        self.call_in(args, &[])
+    }
+
+    /// One call with `variables` in its environment.
+    pub(super) fn call_in<A: AsRef<OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = A>,
+        variables: &[(&str, &str)],
+    ) -> Result<Call, Problem> {
         Call::new(&self.folder, |shell| {
             let pinned = PINNED.iter().flat_map(|option| option.split(' '));
             let command = shell.cmd("git").args(pinned).args(args);
@@ -77,6 +85,7 @@ impl Git {
                     .env_remove("GIT_PREFIX")
                     .env_remove("GIT_COMMON_DIR"),
             };
+            let command = command.envs(variables.iter().copied());
             command.env("GIT_NO_LAZY_FETCH", "1").env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0")
         })
     }
@@ -86,7 +95,7 @@ impl Git {
     }
 
     /// Runs a call whose failure nobody expects.
-    fn must<A: AsRef<OsStr>>(
+    pub(super) fn must<A: AsRef<OsStr>>(
         &self,
         args: impl IntoIterator<Item = A>,
         input: Option<Vec<u8>>,
@@ -130,6 +139,34 @@ impl Git {
             Some(merge_base) => Ok(Commits { top: top.into(), tree, base: base_id, head: head_id, merge_base }),
             None => Err(self.unrelated(base, head)?),
         }
+    }
+
+    /// The files that git ignores, folders of nothing else as one; parted by NUL.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn ignored(&self) -> Result<Vec<u8>, Problem> {
+        let arguments = ["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory"];
+        self.must(arguments, None)
+    }
+
+    /// The folders in which git keeps this repository: its own, and the one that its worktrees share.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn own_folders(&self) -> Result<Vec<PathBuf>, Problem> {
+        let output = self.must(["rev-parse", "--path-format=absolute", "--git-dir", "--git-common-dir"], None)?;
+        Ok(String::from_utf8_lossy(&output).lines().map(PathBuf::from).collect())
+    }
+
+    /// The folder where git looks for hooks, as its configuration has it.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn hooks(&self) -> Result<PathBuf, Problem> {
+        let output = self.must(["rev-parse", "--path-format=absolute", "--git-path", "hooks"], None)?;
+        let folder = String::from_utf8_lossy(&output).trim_end_matches('\n').to_owned();
+        Ok(self.folder.join(folder))
     }
 
     /// The repository's top folder.
@@ -241,35 +278,6 @@ impl Git {
         ids.filter(|ids| ids.len() == paths.len()).ok_or_else(|| unreadable("hash-object"))
     }
 
-    /// The contents of `ids`.
-    ///
-    /// # Errors
-    /// When one is not in this clone, as happens in a partial one.
-    pub fn contents(&self, ids: &[ObjectId]) -> Result<BTreeMap<ObjectId, Vec<u8>>, Problem> {
-        if ids.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        let input: String = ids.iter().map(|id| format!("{id}\n")).collect();
-        let output = self.must(["cat-file", "--batch", "--buffer"], Some(input.into_bytes()))?;
-        let mut contents = BTreeMap::new();
-        let mut rest = output.as_slice();
-        for id in ids {
-            let end = rest.iter().position(|byte| *byte == b'\n').ok_or_else(|| unreadable("cat-file"))?;
-            let head = String::from_utf8_lossy(&rest[..end]).into_owned();
-            let size: Option<usize> = head.rsplit(' ').next().and_then(|size| size.parse().ok());
-            let content = size.and_then(|size| rest.get(end + 1..end + 1 + size));
-            let Some(content) = content else {
-                return Err(Problem::mend(
-                    format!("object {id} is not in this clone, which is partial"),
-                    "git fetch --refetch --no-filter origin",
-                ));
-            };
-            contents.insert(*id, content.to_vec());
-            rest = rest.get(end + 2 + content.len()..).unwrap_or_default();
-        }
-        Ok(contents)
-    }
-
     /// The first of `names` that is a commit.
     ///
     /// # Errors
@@ -317,7 +325,7 @@ fn format_path(path: &RepoPath) -> Vec<u8> {
     if shown.starts_with('"') { format!("{shown}\n").into_bytes() } else { [path.as_bytes(), b"\n"].concat() }
 }
 
-fn unreadable(command: &str) -> Problem {
+pub(super) fn unreadable(command: &str) -> Problem {
     Problem { exit: Exit::Mend, what: format!("git {command} said something unknown"), mend: "git --version".into() }
 }
 

@@ -1,10 +1,11 @@
 //! Git's listings: which files both states have, in one round of processes that run side by side.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use supercargo_plan::facts::metadata::is_read;
 use supercargo_plan::facts::path::RepoPath;
 use supercargo_plan::facts::tree::{self, Change, Entry, Mode, ObjectId, Tree};
 use supercargo_plan::problem::Problem;
@@ -27,6 +28,8 @@ pub struct Listing {
     pub head: Tree,
     /// Those of them that git does not track.
     pub untracked: BTreeSet<RepoPath>,
+    /// Contents that the comparison needs and that a partial clone may lack: manifests, settings, lockfiles and links.
+    pub needed: BTreeMap<ObjectId, RepoPath>,
 }
 
 /// Lists the base's files and those of the commit or working tree that is compared with it.
@@ -64,7 +67,8 @@ pub fn read(request: &Request<'_>, cache: &Cache) -> Result<Listing, Problem> {
     };
     if request.head.is_some() {
         let base = tree.before(&changes);
-        return Ok(Listing { top, commits, head_commit, base, head: tree, untracked: BTreeSet::new() });
+        let needed = needed(&changes, true);
+        return Ok(Listing { top, commits, head_commit, base, head: tree, untracked: BTreeSet::new(), needed });
     }
     let base = if parted == head_commit {
         tree
@@ -85,7 +89,18 @@ pub fn read(request: &Request<'_>, cache: &Cache) -> Result<Listing, Problem> {
         base,
         head,
         untracked: untracked.into_iter().map(|(path, _)| path).collect(),
+        needed: needed(&changes, false),
     })
+}
+
+/// What must be known of the contents that differ: the earlier ones and, with `both`, the later ones.
+fn needed(changes: &[Change], both: bool) -> BTreeMap<ObjectId, RepoPath> {
+    let sides = |change: &Change| [change.before, change.after.filter(|_| both)].into_iter().flatten();
+    let entries = changes.iter().flat_map(|change| sides(change).map(|entry| (entry, &change.path)));
+    let compared = |path: &RepoPath| is_read(path) || path.name() == b"Cargo.lock";
+    let needed =
+        entries.filter(|(entry, path)| entry.mode == Mode::Link || (entry.mode != Mode::Repository && compared(path)));
+    needed.filter(|(entry, _)| !entry.id.is_zero()).map(|(entry, path)| (entry.id, path.clone())).collect()
 }
 
 /// The files of a tree: git's listing of the last one is kept, under the tree's id.

@@ -19,6 +19,7 @@ use super::cargo;
 use super::contents::{Contents, Disk, Reader};
 use super::git::{Git, on_disk};
 use super::listing::join;
+use super::objects::{Objects, missing};
 use super::place::Place;
 use super::request::Request;
 
@@ -39,6 +40,8 @@ pub struct State {
 pub struct Reading<'a> {
     /// Git, called from the top.
     pub git: &'a Git,
+    /// What its objects hold.
+    pub objects: &'a Objects<'a>,
     /// The repository's top folder.
     pub top: &'a Path,
     /// Where the question was asked.
@@ -79,7 +82,7 @@ impl Reading<'_> {
         let aside = Self { cache: self.cache.clone(), target: guessed.0.clone(), writes: Vec::new(), ..*self };
         let (workspaces, locks, contents) = thread::scope(|scope| {
             let (head, base) = (&head, &base);
-            let reader = Reader { git: aside.git, top: aside.top, cache: &aside.cache };
+            let reader = Reader { git: aside.git, objects: aside.objects, top: aside.top, cache: &aside.cache };
             let contents = scope.spawn(move || reader.contents(&[head, base], disk));
             let locks = scope.spawn(|| aside.locks(head, base, &guessed.1, request));
             (self.workspaces((head, base), commit, request), join(locks.join()), join(contents.join()))
@@ -104,15 +107,14 @@ impl Reading<'_> {
     fn locks(&self, head: &Tree, base: &Tree, root: &RepoPath, request: &Request<'_>) -> Result<Locks, Problem> {
         let path = root.join(b"Cargo.lock").unwrap_or_default();
         let [head, base] = [head, base].map(|tree| tree.get(path.as_bytes()).map(|entry| entry.id));
-        let head_lock = self.lock(&path, head, request.head.is_none())?;
+        let head_lock = self.lock(&path, head, request.head.is_none(), &|problem| problem)?;
         let asked = request.base.as_deref().unwrap_or_default();
         let at_base = |problem: Problem| Problem {
             what: format!("at the base ({asked}), {}", problem.what),
             mend: format!("cargo xtask affected {asked} --or-all"),
             ..problem
         };
-        let base_lock =
-            if head == base { Ok(head_lock.clone()) } else { self.lock(&path, base, false).map_err(at_base) };
+        let base_lock = if head == base { Ok(head_lock.clone()) } else { self.lock(&path, base, false, &at_base) };
         Ok((head_lock, base_lock))
     }
 
@@ -137,8 +139,14 @@ impl Reading<'_> {
         Some(RepoPath::new(std::os::unix::ffi::OsStrExt::as_bytes(below.as_os_str())))
     }
 
-    /// The lockfile of a tree, whose content has the id `id` there.
-    fn lock(&self, path: &RepoPath, id: Option<ObjectId>, in_working_tree: bool) -> Result<Option<Arc<Lock>>, Problem> {
+    /// The lockfile of a tree, whose content has the id `id` there; `at` says of a fault whose it is.
+    fn lock(
+        &self,
+        path: &RepoPath,
+        id: Option<ObjectId>,
+        in_working_tree: bool,
+        at: &dyn Fn(Problem) -> Problem,
+    ) -> Result<Option<Arc<Lock>>, Problem> {
         let Some(id) = id else { return Ok(None) };
         let name = format!("lock-{}-{id}.json", env!("CARGO_PKG_VERSION"));
         if let Some(lock) = self.cache.get(&name) {
@@ -146,15 +154,16 @@ impl Reading<'_> {
         }
         let text = match in_working_tree {
             true => fs::read(on_disk(self.top, path)).map_err(|error| broken_lock(path, &error.to_string()))?,
-            false => self.git.contents(&[id])?.remove(&id).ok_or_else(|| missing(path))?,
+            false => self.objects.contents(&[id])?.remove(&id).ok_or_else(|| missing(path))?,
         };
-        let lock = lock::parse(&text).map_err(|broken| match broken {
+        let told = |broken| match broken {
             Broken::Conflicted => Problem::mend(
                 format!("{path} has conflict marks of a merge in it"),
                 format!("git checkout HEAD -- :/{path} && cargo update --workspace"),
             ),
             Broken::Unreadable(why) => broken_lock(path, &why),
-        })?;
+        };
+        let lock = lock::parse(&text).map_err(|broken| at(told(broken)))?;
         self.cache.put(&name, &lock);
         Ok(Some(Arc::new(lock)))
     }
@@ -170,7 +179,7 @@ impl Reading<'_> {
             let mut texts = self.texts(&head.tree)?;
             let lock = head.workspace.root.join(b"Cargo.lock").unwrap_or_default();
             if let Some(entry) = head.tree.get(lock.as_bytes()) {
-                let text = self.git.contents(&[entry.id])?.remove(&entry.id).ok_or_else(|| missing(&lock))?;
+                let text = self.objects.contents(&[entry.id])?.remove(&entry.id).ok_or_else(|| missing(&lock))?;
                 texts.insert(lock, text);
             }
             self.lay_out(&head.tree, &texts)?.resolved(&head.workspace.root, &self.place.root)?
@@ -181,9 +190,4 @@ impl Reading<'_> {
 
 fn broken_lock(path: &RepoPath, why: &str) -> Problem {
     Problem::mend(format!("{path} is broken: {why}"), format!("git checkout HEAD -- :/{path}"))
-}
-
-pub(super) fn missing(path: &RepoPath) -> Problem {
-    let what = format!("the base's {path} is not in this clone, which is partial");
-    Problem::mend(what, "git fetch --refetch --no-filter origin")
 }

@@ -16,8 +16,9 @@ use super::cache::Cache;
 use super::cargo::{self, Scratch};
 use super::git::on_disk;
 use super::listing::join;
+use super::objects::missing;
 use super::request::Request;
-use super::states::{Reading, Workspaces, missing};
+use super::states::{Reading, Workspaces};
 
 impl Reading<'_> {
     /// The workspaces of both trees; `commit` is the later one's, or what the working tree stands on.
@@ -154,7 +155,7 @@ impl Reading<'_> {
     pub(super) fn texts(&self, tree: &Tree) -> Result<Texts, Problem> {
         let read: Vec<_> = tree.iter().filter(|(path, _)| metadata::is_read(path)).collect();
         let links: Vec<ObjectId> = read.iter().filter(|(_, e)| e.mode == Mode::Link).map(|(_, e)| e.id).collect();
-        let targets = self.git.contents(&links)?;
+        let targets = self.objects.contents(&links)?;
         let behind = |path: &RepoPath, link: &ObjectId| -> Option<ObjectId> {
             tree.get(path.parent().join(targets.get(link)?)?.as_bytes()).map(|entry| entry.id)
         };
@@ -167,7 +168,7 @@ impl Reading<'_> {
             })
             .collect();
         let ids: Vec<ObjectId> = files.iter().map(|(_, id)| *id).collect();
-        let contents = self.git.contents(&ids)?;
+        let contents = self.objects.contents(&ids)?;
         files
             .into_iter()
             .map(|(path, id)| Ok((path.clone(), contents.get(&id).cloned().ok_or_else(|| missing(path))?)))
@@ -177,7 +178,7 @@ impl Reading<'_> {
     pub(super) fn lay_out(&self, tree: &Tree, texts: &Texts) -> Result<Scratch, Problem> {
         let links: Vec<(&RepoPath, ObjectId)> =
             tree.iter().filter(|(_, entry)| entry.mode == Mode::Link).map(|(path, entry)| (path, entry.id)).collect();
-        let targets = self.git.contents(&links.iter().map(|(_, id)| *id).collect::<Vec<_>>())?;
+        let targets = self.objects.wished(&links.iter().map(|(_, id)| *id).collect::<Vec<_>>())?;
         let links: BTreeMap<RepoPath, Vec<u8>> =
             links.into_iter().filter_map(|(path, id)| Some((path.clone(), targets.get(&id)?.clone()))).collect();
         Scratch::lay_out(tree, texts, &links, self.top)

@@ -1,11 +1,12 @@
 //! The only place that prints: values to text, text to the terminal.
 
+pub mod gate;
 pub mod github;
 pub mod graph;
 pub mod json;
 pub mod text;
 
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 
 /// Prints data on stdout. A reader that has seen enough is no fault.
 ///
@@ -24,4 +25,10 @@ pub fn say(text: &str) {
     let mut stderr = io::stderr().lock();
     // Where nobody can hear, there is nobody to tell.
     stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush()).ok();
+}
+
+/// Whether a person may be looking at what is said.
+#[must_use]
+pub fn is_terminal() -> bool {
+    io::stderr().is_terminal()
 }

@@ -1,0 +1,3 @@
+//! The verbs: facts in, plan out. None imports another.
+
+pub mod gate;
