@@ -43,8 +43,6 @@ pub struct Facts<'a> {
     pub prints: &'a BTreeMap<Key<'a>, Fingerprints>,
     /// Members whose content has no name.
     pub nameless: &'a BTreeMap<Key<'a>, String>,
-    /// By member: the variables that its sources, and those of what it depends on, name.
-    pub variables: &'a BTreeMap<Key<'a>, BTreeSet<&'a str>>,
     /// For each set of features: by member, the digest of what is resolved.
     pub features: &'a [BTreeMap<MemberName, Digest>],
     /// With `--base`: what was asked, and the members that differ.
@@ -155,9 +153,8 @@ fn entries(facts: &Facts<'_>, draft: &Draft<'_>, set: usize) -> Vec<Entry> {
             let skip = skip(facts, draft, package);
             let inputs =
                 package.map_or_else(|| of_workspace(facts, draft), |package| of_member(facts, draft, package, set));
-            let named = package.and_then(|package| facts.variables.get(&key(package)));
-            let parts = inputs
-                .map(|inputs| results::parts(facts.conditions, (&draft.id, &member), (&command, tool), &inputs, named));
+            let parts =
+                inputs.map(|inputs| results::parts(facts.conditions, (&draft.id, &member), (&command, tool), &inputs));
             Entry { member, skip, parts }
         })
         .collect()
@@ -200,8 +197,9 @@ fn of_workspace(facts: &Facts<'_>, draft: &Draft<'_>) -> Result<BTreeMap<&'stati
     let nameless = || "git has no name for the content of a file".to_owned();
     if draft.policy.inputs.is_some() {
         let reads = |path: &RepoPath| draft.policy.wants(path, &facts.snapshot.workspace.root);
-        let ignored = facts.conditions.configuration.keys().any(|name| name.starts_with("ignored "));
-        if !ignored && !facts.snapshot.tree.iter().any(|(path, _)| reads(path)) {
+        let ignored = facts.conditions.configuration.keys().filter_map(|name| name.strip_prefix("ignored "));
+        let mut unlisted = ignored.map(RepoPath::from);
+        if !unlisted.any(|path| reads(&path)) && !facts.snapshot.tree.iter().any(|(path, _)| reads(path)) {
             return Err("its inputs match no file".into());
         }
         return Ok([("files", results::files(facts.snapshot, &reads).ok_or_else(nameless)?)].into());

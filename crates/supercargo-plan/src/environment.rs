@@ -126,8 +126,6 @@ pub struct Environment {
     pub passed: BTreeSet<String>,
     /// By name: the digest of the value, or none where it is absent.
     pub counted: BTreeMap<String, Option<Digest>>,
-    /// Those of the counted that count only because sources name them, and so only for whom these sources are.
-    pub named: BTreeSet<String>,
 }
 
 fn is(patterns: &[impl AsRef<str>], name: &str) -> bool {
@@ -137,7 +135,8 @@ fn is(patterns: &[impl AsRef<str>], name: &str) -> bool {
     })
 }
 
-/// Divides the variables that are `set`. `named` are those that sources name, `pass` what policy passes.
+/// Divides the variables that are `set`. `named` are those that sources name, `pass` what policy passes. What the sources
+/// of one member name counts for every member: all get it, and a package of a registry may read it for any of them.
 #[must_use]
 pub fn divide(set: &BTreeMap<String, Vec<u8>>, named: &BTreeSet<String>, pass: &[String]) -> Environment {
     let counts = |name: &str| {
@@ -157,8 +156,6 @@ pub fn divide(set: &BTreeMap<String, Vec<u8>>, named: &BTreeSet<String>, pass: &
     for name in absent.filter(|name| !set.contains_key(*name) && counts(name)) {
         environment.counted.insert(name.clone(), None);
     }
-    let by_name = |name: &&String| !is(pass, name) && !is(&COUNTED, name);
-    environment.named = environment.counted.keys().filter(by_name).cloned().collect();
     environment
 }
 

@@ -77,7 +77,6 @@ pub fn parts(
     subject: (&StepId, &Subject),
     (command, tool): (&str, &str),
     inputs: &BTreeMap<&str, Digest>,
-    named: Option<&BTreeSet<&str>>,
 ) -> Parts {
     let mut parts = Parts::new();
     let mut put = |name: String, value: &str| {
@@ -89,10 +88,7 @@ pub fn parts(
     put("tool".into(), tool);
     put("code".into(), &conditions.code);
     put("toolchain".into(), &conditions.toolchain);
-    let environment = &conditions.environment;
-    let counts =
-        |name: &String| named.is_none_or(|named| !environment.named.contains(name) || named.contains(name.as_str()));
-    for (name, value) in environment.counted.iter().filter(|(name, _)| counts(name)) {
+    for (name, value) in &conditions.environment.counted {
         put(format!("${name}"), &value.map_or_else(|| "absent".to_owned(), |digest| format!("set {digest}")));
     }
     for (name, value) in &conditions.configuration {
@@ -102,40 +98,6 @@ pub fn parts(
         put((*name).to_owned(), &value.to_string());
     }
     parts
-}
-
-/// The variables that the sources of each member, and of all that it depends on in the repository, name.
-#[must_use]
-pub fn variables<'a>(snapshot: Snapshot<'a>, side: &Side<'a>) -> BTreeMap<Key<'a>, BTreeSet<&'a str>> {
-    let of = |path: &RepoPath| {
-        let source = snapshot.tree.get(path.as_bytes()).and_then(|entry| snapshot.sources.get(&entry.id));
-        source.into_iter().flat_map(|source| source.environment.iter().map(String::as_str))
-    };
-    let file = |component: &Component<'a>| match component {
-        Component::File(path) => Some(*path),
-        _ => None,
-    };
-    // What nobody owns may be anybody's.
-    let everyones: BTreeSet<&'a str> =
-        side.everyone.keys().filter_map(file).chain(side.unowned.keys().copied()).flat_map(of).collect();
-    let own = |node: &Key<'a>| -> BTreeSet<&'a str> {
-        let files = side.components.get(node).into_iter().flat_map(|components| components.keys());
-        files.filter_map(file).flat_map(of).chain(everyones.iter().copied()).collect()
-    };
-    let own: BTreeMap<Key<'a>, BTreeSet<&'a str>> = side.graph.keys().map(|node| (*node, own(node))).collect();
-    let members = side.graph.keys().filter(|node| matches!(node, Key::Member(_)));
-    members
-        .map(|member| {
-            let (mut seen, mut open): (BTreeSet<Key<'a>>, Vec<Key<'a>>) = ([*member].into(), vec![*member]);
-            let mut names: BTreeSet<&'a str> = BTreeSet::new();
-            while let Some(node) = open.pop() {
-                names.extend(&own[&node]);
-                let used = side.graph[&node].iter().map(|(used, _)| *used);
-                open.extend(used.filter(|used| own.contains_key(used) && seen.insert(*used)));
-            }
-            (*member, names)
-        })
-        .collect()
 }
 
 /// The key made of `parts`.
@@ -217,8 +179,7 @@ mod tests {
     fn a_key_says_what_differs() {
         let mut conditions = Conditions { code: "1".into(), toolchain: "rustc 1".into(), ..Conditions::default() };
         let step = StepId::new("test", None);
-        let of =
-            |conditions: &Conditions| parts(conditions, (&step, &None), ("cargo test", ""), &BTreeMap::new(), None);
+        let of = |conditions: &Conditions| parts(conditions, (&step, &None), ("cargo test", ""), &BTreeMap::new());
         let before = of(&conditions);
         conditions.environment.counted.insert("FOO".into(), None);
         let absent = of(&conditions);

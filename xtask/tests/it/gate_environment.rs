@@ -141,3 +141,29 @@ fn configuration_in_the_home_folder_counts() {
     sandbox.write("../home/rustfmt.toml", "tab_spaces = 3\n");
     sandbox.gate(&["--only", "fmt"]).ends(1);
 }
+
+#[test]
+fn a_variable_that_one_member_names_counts_for_all_who_get_it() {
+    let sandbox = Sandbox::small();
+    let named = "#[test]\nfn named() {\n    assert!(std::env::var_os(\"GATE_MODE\").is_some() || true);\n}\n";
+    sandbox.write("crates/c/tests/it.rs", named);
+    // As a package of a registry might: by a name that no source of ours spells.
+    let computed = "#[test]\nfn computed() {\n    let name = [\"GATE\", \"MODE\"].join(\"_\");\n    \
+                    assert_eq!(std::env::var(name).as_deref(), Ok(\"good\"));\n}\n";
+    sandbox.write("crates/a/tests/it.rs", computed);
+    sandbox.gate_with(&["--only", "test"], &[("GATE_MODE", "good")]).ends(0);
+    sandbox.gate_with(&["--only", "test"], &[("GATE_MODE", "bad")]).ends(1);
+    sandbox.gate(&["--only", "test"]).ends(1);
+}
+
+#[test]
+fn how_long_a_failure_took_is_not_expected_again() {
+    let sandbox = Sandbox::small();
+    sandbox.policy("[workspace.metadata.supercargo.gate.check.mine]\ncommand = [\"sh\", \"-c\", \"test -e ok\"]\n");
+    sandbox.gate(&["--only", "mine"]).ends(1);
+    let kept = sandbox.path("target/xtask/durations.json");
+    assert!(!std::fs::read_to_string(&kept).unwrap_or_default().contains("\"mine\""));
+    sandbox.write("ok", "");
+    sandbox.gate(&["--only", "mine"]).ends(0);
+    assert!(std::fs::read_to_string(&kept).unwrap().contains("\"mine\""));
+}

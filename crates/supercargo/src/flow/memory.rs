@@ -120,8 +120,9 @@ pub fn keep_durations(target: &Path, mut durations: Durations, record: &Record) 
     durations.schema = 1;
     let mut news = false;
     for (step, told) in &record.steps {
-        let ended =
-            !record.of(step).any(|outcome| matches!(outcome.verdict, Verdict::NotRun(_) | Verdict::Interrupted));
+        // What fails, fails early: how long it took says nothing.
+        let ended = record.of(step).all(|o| o.verdict.is_good() || matches!(o.verdict, Verdict::Skipped(_)));
+        let ended = ended && record.of(step).any(|o| o.verdict.is_good() && o.verdict != Verdict::Cached);
         if let Some(seconds) = told.seconds.filter(|_| ended) {
             durations.steps.insert(step.clone(), seconds);
             news = true;

@@ -129,7 +129,6 @@ pub fn survey<R>(
         conditions: &conditions,
         prints: &fingerprint::digest(&side),
         nameless: &results::nameless(snapshot, &side),
-        variables: &results::variables(snapshot, &side),
         features: &resolved,
         affected: affected.as_ref().map(|(base, members)| (*base, members)),
     };
