@@ -41,7 +41,7 @@ impl Case<'_> {
     pub fn compile(&self, end: &End, messages: Messages, stderr: &str, whole: bool) -> Judgement {
         let broken = self.broken(&messages, stderr, Severity::Warning);
         let waiting = if end.is_good() { BTreeMap::new() } else { self.waiting(&broken) };
-        let mut judgement = Judgement::default();
+        let mut judgement = Judgement { unjudged: !matches!(end, End::Exited(_)), ..Judgement::default() };
         for subject in self.running {
             let member = subject.as_ref().and_then(|name| member(self.ground.workspace, name));
             let Some(member) = member else { continue };
@@ -52,9 +52,13 @@ impl Case<'_> {
             } else if let Some(cause) = waiting.get(&member.name) {
                 Verdict::NotRun(format!("{cause} failed"))
             } else if messages.torn || (broken.is_empty() && (!end.is_good() || !messages.is_whole())) {
-                Verdict::Failed(unended(end))
+                judgement.doubt(subject, unended(end));
+                continue;
+            } else if let Some(verdict) = compiled(&messages, member, whole && !end.is_good()) {
+                verdict
             } else {
-                compiled(&messages, member, whole && !end.is_good())
+                judgement.doubt(subject, "cargo does not say that it was compiled");
+                continue;
             };
             judgement.tell(subject, verdict);
         }
@@ -92,23 +96,25 @@ impl Case<'_> {
         let findings: Vec<Finding> =
             messages.findings.iter().filter(|finding| finding.severity == Severity::Error).cloned().collect();
         let tail = if findings.is_empty() { errors(stderr) } else { String::new() };
-        Some(Judgement { verdicts, findings, tail, ..Judgement::default() })
+        let unjudged = broken.is_empty();
+        Some(Judgement { verdicts, findings, tail, unjudged, ..Judgement::default() })
     }
 }
 
-/// The verdict on a member that cargo found no fault with: good if cargo says that it was compiled.
-fn compiled(messages: &Messages, member: &Package, whole: bool) -> Verdict {
+/// The verdict on a member that cargo found no fault with: good if cargo says that it was compiled, and none where it
+/// says nothing.
+fn compiled(messages: &Messages, member: &Package, whole: bool) -> Option<Verdict> {
     let targets: Vec<_> = member.targets.iter().filter(|target| target.kind != TargetKind::BuildScript).collect();
     let open: Vec<_> = targets.iter().filter(|target| target.required_features.is_empty()).collect();
     let seen = |source| messages.compiled.contains(&(member.name.clone(), source));
     let any = targets.iter().any(|target| seen(target.source.clone()));
     if open.is_empty() && !any {
-        return Verdict::Skipped("its targets need features that are not on".into());
+        return Some(Verdict::Skipped("its targets need features that are not on".into()));
     }
     match any && (!whole || open.iter().all(|target| seen(target.source.clone()))) {
-        true => Verdict::Passed,
-        false if whole => Verdict::NotRun("cargo stopped before it".into()),
-        false => Verdict::Failed("cargo does not say that it was compiled".into()),
+        true => Some(Verdict::Passed),
+        false if whole => Some(Verdict::NotRun("cargo stopped before it".into())),
+        false => None,
     }
 }
 

@@ -14,9 +14,6 @@ use crate::verdict::{Finding, Verdict};
 
 pub use runs::ExecutableRun;
 
-/// How failures begin that no tool found: it ended, or said less than it must.
-const UNJUDGED: [&str; 4] = ["ended by signal", "cargo did not come", "cargo does not say", "cargo-nextest does not"];
-
 /// How a process ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
@@ -81,10 +78,10 @@ impl Judgement {
         self.verdicts.insert(subject.clone(), verdict);
     }
 
-    /// Says so where a failure is no tool's judgement, so that no policy makes a warning of it.
-    pub fn settle(&mut self) {
-        let unfounded = |verdict: &Verdict| matches!(verdict, Verdict::Failed(why) if UNJUDGED.iter().any(|start| why.starts_with(start)));
-        self.unjudged |= self.verdicts.values().any(unfounded);
+    /// A failure that no tool found: it ended, or said less than it must.
+    fn doubt(&mut self, subject: &Subject, why: impl Into<String>) {
+        self.unjudged = true;
+        self.verdicts.insert(subject.clone(), Verdict::Failed(why.into()));
     }
 }
 

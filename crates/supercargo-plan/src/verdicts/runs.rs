@@ -20,7 +20,7 @@ impl Case<'_> {
         list: Option<&BTreeMap<MemberName, (usize, usize)>>,
         messages: &Messages,
     ) -> Judgement {
-        let mut judgement = Judgement::default();
+        let mut judgement = Judgement { unjudged: matches!(end, End::Signalled(_)), ..Judgement::default() };
         for subject in self.running {
             let Some(name) = subject else { continue };
             let none = Ran::default();
@@ -43,6 +43,8 @@ impl Case<'_> {
                 (End::Exited(0), _) => Verdict::Failed("cargo-nextest does not say what it ran".into()),
                 _ => end.verdict(),
             });
+            // Where no test failed, a failure is nobody's judgement.
+            judgement.unjudged |= matches!(verdict, Verdict::Failed(_)) && ran.failed == 0;
             judgement.tests.insert(subject.clone(), ran.tests);
             judgement.tell(subject, verdict);
         }
@@ -81,6 +83,9 @@ impl Case<'_> {
                 },
             };
             judgement.tests.insert(subject.clone(), passed + own.iter().map(|run| run.section.failed).sum::<usize>());
+            let failed =
+                |run: &ExecutableRun| run.section.failed > 0 || matches!(run.end, End::Exited(code) if code != 0);
+            judgement.unjudged |= matches!(verdict, Verdict::Failed(_)) && !own.iter().any(|run| failed(run));
             judgement.tell(subject, verdict);
         }
         for run in runs {
@@ -129,6 +134,7 @@ impl Case<'_> {
             } else if broken.contains(&member.name) || (!own.is_empty() && !end.is_good()) {
                 Verdict::Failed("its documentation does not compile".into())
             } else if end.is_good() {
+                judgement.unjudged = true;
                 Verdict::Failed("its documentation was not tested, and cargo does not say why".into())
             } else {
                 let cause = broken.iter().next().map(|name| format!("{name} does not compile"));
@@ -160,7 +166,8 @@ impl Case<'_> {
         }
         if !end.is_good() && !judgement.verdicts.values().any(Verdict::is_bad) && matches!(end, End::Exited(_)) {
             // Something failed, and nobody is named for it: then everyone is.
-            return Judgement { findings: judgement.findings, tail: judgement.tail, ..self.all(&end.verdict()) };
+            let (findings, tail) = (judgement.findings, judgement.tail);
+            return Judgement { findings, tail, unjudged: true, ..self.all(&end.verdict()) };
         }
         judgement
     }

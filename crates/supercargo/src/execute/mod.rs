@@ -172,7 +172,6 @@ impl Shared<'_> {
             started,
         };
         let mut judgement = running.execute();
-        judgement.settle();
         let seconds = started.elapsed().as_secs_f64();
         if step.warns && !judgement.unjudged {
             for verdict in judgement.verdicts.values_mut() {
