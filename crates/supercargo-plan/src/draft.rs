@@ -11,7 +11,7 @@ use crate::facts::path::RepoPath;
 use crate::facts::workspace::{MemberName, Package};
 use crate::fingerprint::Fingerprints;
 use crate::graph::{Key, key};
-use crate::plan::{Action, StepId, Subject};
+use crate::plan::{ASKED, Action, StepId, Subject, UNAFFECTED};
 use crate::results::{self, Conditions, Parts};
 
 /// What is asked for.
@@ -231,7 +231,7 @@ fn skip(facts: &Facts<'_>, draft: &Draft<'_>, package: Option<&Package>) -> Opti
         })
     };
     if (!facts.asked.only.is_empty() && !names(&facts.asked.only)) || names(&facts.asked.skip) {
-        return Some("asked".into());
+        return Some(ASKED.into());
     }
     let name = draft.check?.name;
     let snapshot = facts.snapshot;
@@ -256,7 +256,7 @@ fn skip(facts: &Facts<'_>, draft: &Draft<'_>, package: Option<&Package>) -> Opti
         return Some(why.into());
     }
     let (base, affected) = facts.affected.as_ref()?;
-    package.filter(|package| !affected.contains(&package.name)).map(|_| format!("not affected since {base}"))
+    package.filter(|package| !affected.contains(&package.name)).map(|_| format!("{UNAFFECTED} {base}"))
 }
 
 fn has_registry_packages(snapshot: Snapshot<'_>) -> bool {

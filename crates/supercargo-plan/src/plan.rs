@@ -15,6 +15,12 @@ pub const RUN_FOLDER: &str = "<run>";
 /// Stands in a value for the target folder.
 pub const TARGET_FOLDER: &str = "<target>";
 
+/// Why something is left out that `--only` or `--skip` leaves out.
+pub const ASKED: &str = "asked";
+
+/// How it begins why a member is left out that `--base` leaves out.
+pub const UNAFFECTED: &str = "not affected since";
+
 /// The name of a step: a check, and the features it is for where there are several sets, as in `clippy(a,b)`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

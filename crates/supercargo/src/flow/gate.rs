@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use supercargo_plan::draft::Facts;
 use supercargo_plan::facts::checks::Check;
 use supercargo_plan::facts::tools::Ground;
-use supercargo_plan::plan::{Item, Plan, State, Step};
+use supercargo_plan::plan::{ASKED, Item, Plan, State, Step, UNAFFECTED};
 use supercargo_plan::problem::{Exit, Problem};
 use supercargo_plan::record::Record;
 use supercargo_plan::verbs::gate::{parse_step, plan};
@@ -195,7 +195,7 @@ fn explained(found: &Survey<'_>, plan: &Plan) -> Option<String> {
         |why: &str| items.iter().any(|item| matches!(&item.state, State::Skipped { why: w } if w.starts_with(why)));
     let is_affected = |item: &&Item| item.member.as_ref().is_some_and(|name| affected.contains(name));
     let unaffected =
-        !items.iter().any(is_affected) && (affected.is_empty() || (skipped("not affected since") && !skipped("asked")));
+        !items.iter().any(is_affected) && (affected.is_empty() || (skipped(UNAFFECTED) && !skipped(ASKED)));
     unaffected.then(|| format!("nothing is affected since {base}"))
 }
 

@@ -7,7 +7,7 @@ pub mod terminal;
 use std::fmt::Write as _;
 
 use supercargo_plan::facts::workspace::MemberName;
-use supercargo_plan::plan::{Action, Plan, State, Step};
+use supercargo_plan::plan::{ASKED, Action, Plan, State, Step};
 use supercargo_plan::record::{Outcome, Record};
 use supercargo_plan::verdict::{Finding, Verdict};
 
@@ -152,7 +152,7 @@ pub fn table(plan: &Plan, record: &Record, paint: &dyn Fn(&Verdict, &str) -> Str
         let Some(verdict) = record.verdict(&step.id) else { continue };
         let outcomes: Vec<&Outcome> = record.of(&step.id).collect();
         // Who asked for the rest knows.
-        if outcomes.iter().all(|outcome| outcome.verdict == Verdict::Skipped("asked".into())) {
+        if outcomes.iter().all(|outcome| outcome.verdict == Verdict::Skipped(ASKED.into())) {
             continue;
         }
         let members = members(&outcomes);
