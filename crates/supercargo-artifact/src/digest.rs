@@ -74,6 +74,23 @@ impl Hasher {
     }
 }
 
+/// Digests bytes as they come, without anything between them: the digest is that of [`Digest::of`] over all of them.
+#[derive(Clone, Default)]
+pub struct Stream(Sha256);
+
+impl Stream {
+    /// Adds bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all bytes so far.
+    #[must_use]
+    pub fn finish(&self) -> Digest {
+        Digest(self.0.clone().finalize().into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +109,15 @@ mod tests {
         for text in ["", "ba", &shown.to_uppercase(), &format!("+{}", &shown[1..]), &format!("{shown}0")] {
             assert_eq!(Digest::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_stream_has_the_digest_of_its_bytes() {
+        let mut stream = Stream::default();
+        stream.update(b"a");
+        stream.update(b"");
+        stream.update(b"bc");
+        assert_eq!(stream.finish(), Digest::of(b"abc"));
     }
 
     #[test]

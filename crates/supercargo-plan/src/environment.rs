@@ -33,6 +33,34 @@ const UNCOUNTED: [&str; 25] = [
     "no_proxy",
 ];
 
+/// Variables that the tools of a build need to find their way, and that change no program.
+const NEEDED: [&str; 24] = [
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "RUSTUP_*",
+    "CARGO_HOME",
+    "CARGO_NET_*",
+    "CARGO_HTTP_*",
+    "CARGO_REGISTRIES_*",
+    "CARGO_BUILD_RUSTC_WRAPPER",
+    "RUSTC_WRAPPER",
+    "SCCACHE_*",
+    "SSL_CERT_*",
+    "CARGO_ZIGBUILD_CACHE_DIR",
+    "CARGO_ZIGBUILD_PYTHON_PATH",
+    "CARGO_ZIGBUILD_ZIG_PATH",
+    "XDG_CACHE_HOME",
+    "ZIG_GLOBAL_CACHE_DIR",
+    "ZIG_LOCAL_CACHE_DIR",
+    "http_proxy",
+    "https_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "no_proxy",
+];
+
 /// Those of them that do not count even where code names them: where things lie differs from machine to machine.
 const PLACES: [&str; 15] = [
     "PATH",
@@ -137,18 +165,24 @@ fn is(patterns: &[impl AsRef<str>], name: &str) -> bool {
 
 /// Divides the variables that are `set`. `named` are those that sources name, `pass` what policy passes. What the sources
 /// of one member name counts for every member: all get it, and a package of a registry may read it for any of them.
+/// `secret` is ours alone: whoever names or passes it, no child gets it, and so it does not count.
 #[must_use]
-pub fn divide(set: &BTreeMap<String, Vec<u8>>, named: &BTreeSet<String>, pass: &[String]) -> Environment {
+pub fn divide(
+    set: &BTreeMap<String, Vec<u8>>,
+    named: &BTreeSet<String>,
+    pass: &[String],
+    secret: Option<&str>,
+) -> Environment {
     let counts = |name: &str| {
-        is(pass, name)
-            || (!is(&CARGOS_OWN, name) && (is(&COUNTED, name) || (named.contains(name) && !is(&PLACES, name))))
+        let named = named.contains(name) && !is(&PLACES, name);
+        secret != Some(name) && (is(pass, name) || (!is(&CARGOS_OWN, name) && (is(&COUNTED, name) || named)))
     };
     let mut environment = Environment::default();
     for (name, value) in set {
         if counts(name) {
             environment.passed.insert(name.clone());
             environment.counted.insert(name.clone(), Some(Digest::of(value)));
-        } else if is(&UNCOUNTED, name) {
+        } else if is(&UNCOUNTED, name) && secret != Some(name.as_str()) {
             environment.passed.insert(name.clone());
         }
     }
@@ -156,6 +190,26 @@ pub fn divide(set: &BTreeMap<String, Vec<u8>>, named: &BTreeSet<String>, pass: &
     for name in absent.filter(|name| !set.contains_key(*name) && counts(name)) {
         environment.counted.insert(name.clone(), None);
     }
+    environment
+}
+
+/// The same for programs that are shipped: what policy does not pass, they cannot see, whoever names it, so that no
+/// machine, commit or person is in them.
+#[must_use]
+pub fn scrub(set: &BTreeMap<String, Vec<u8>>, pass: &[String], secret: Option<&str>) -> Environment {
+    let mut environment = Environment::default();
+    for (name, value) in set.iter().filter(|(name, _)| secret != Some(name.as_str())) {
+        if is(pass, name) {
+            environment.passed.insert(name.clone());
+            environment.counted.insert(name.clone(), Some(Digest::of(value)));
+        } else if is(&NEEDED, name) {
+            environment.passed.insert(name.clone());
+        }
+    }
+    for name in pass.iter().filter(|name| !name.ends_with('*') && !set.contains_key(*name)) {
+        environment.counted.insert(name.clone(), None);
+    }
+    secret.map(|secret| environment.counted.remove(secret));
     environment
 }
 
@@ -169,7 +223,7 @@ mod tests {
             ["RUSTFLAGS", "HOME", "SECRET", "NAMED", "CARGO_MANIFEST_DIR", "CARGO_TARGET_TMPDIR", "CC_x86", "FOO_A"];
         let set: BTreeMap<String, Vec<u8>> = set.map(|name| (name.to_owned(), b"1".to_vec())).into();
         let named = ["NAMED", "ABSENT", "HOME", "CARGO_PKG_NAME"].map(str::to_owned).into();
-        let environment = divide(&set, &named, &["FOO_*".into(), "GONE".into()]);
+        let environment = divide(&set, &named, &["FOO_*".into(), "GONE".into()], None);
         let counted: Vec<(&str, bool)> =
             environment.counted.iter().map(|(name, value)| (name.as_str(), value.is_some())).collect();
         let expected = [
@@ -183,5 +237,30 @@ mod tests {
         assert_eq!(counted, expected);
         let passed: Vec<&str> = environment.passed.iter().map(String::as_str).collect();
         assert_eq!(passed, ["CC_x86", "FOO_A", "HOME", "NAMED", "RUSTFLAGS"]);
+    }
+
+    #[test]
+    fn a_program_sees_what_policy_passes_and_what_tools_need() {
+        let set = ["RUSTFLAGS", "HOME", "USER", "GITHUB_SHA", "FOO", "SCCACHE_DIR", "SCCACHE_TOKEN", "RUSTC_WRAPPER"];
+        let set: BTreeMap<String, Vec<u8>> = set.map(|name| (name.to_owned(), b"1".to_vec())).into();
+        let environment = scrub(&set, &["FOO".into(), "GONE".into(), "SCCACHE_TOKEN".into()], Some("SCCACHE_TOKEN"));
+        let passed: Vec<&str> = environment.passed.iter().map(String::as_str).collect();
+        assert_eq!(passed, ["FOO", "HOME", "RUSTC_WRAPPER", "SCCACHE_DIR"]);
+        let counted: Vec<&str> = environment.counted.keys().map(String::as_str).collect();
+        assert_eq!(counted, ["FOO", "GONE"]);
+    }
+
+    #[test]
+    fn no_child_gets_the_credentials_of_the_store() {
+        let set = ["STORE_TOKEN", "STORE_NAME", "CARGO_NET_TOKEN", "CC_TOKEN"];
+        let set: BTreeMap<String, Vec<u8>> = set.map(|name| (name.to_owned(), b"1".to_vec())).into();
+        let named: BTreeSet<String> = ["STORE_TOKEN", "GONE_TOKEN"].map(str::to_owned).into();
+        for pass in [&["STORE_*".to_owned()], &["STORE_TOKEN".to_owned()], &["*".to_owned()]] {
+            for secret in ["STORE_TOKEN", "CARGO_NET_TOKEN", "CC_TOKEN", "GONE_TOKEN"] {
+                let environment = divide(&set, &named, pass, Some(secret));
+                assert!(!environment.passed.contains(secret) && !environment.counted.contains_key(secret), "{secret}");
+                assert_eq!(environment.passed.contains("STORE_NAME"), pass[0] != "STORE_TOKEN");
+            }
+        }
     }
 }

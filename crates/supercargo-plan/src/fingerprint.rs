@@ -96,7 +96,7 @@ pub fn collect<'a>(
 ) -> Side<'a> {
     let mut side = Side { graph, ..Side::default() };
     for key in side.graph.keys() {
-        side.components.insert(*key, own(snapshot, *key, which));
+        side.components.insert(*key, itself(snapshot, *key, which));
     }
     let file = |id: PathId| snapshot.tree.path(id);
     let value = |id: PathId| file_value(snapshot, id, which);
@@ -132,7 +132,7 @@ pub fn collect<'a>(
 }
 
 /// What a node is by itself.
-fn own<'a>(snapshot: Snapshot<'a>, key: Key<'a>, which: Which) -> Components<'a> {
+fn itself<'a>(snapshot: Snapshot<'a>, key: Key<'a>, which: Which) -> Components<'a> {
     let mut components = Components::new();
     match key {
         Key::Locked(id) => {
@@ -224,16 +224,8 @@ pub struct Fingerprints {
 /// The fingerprints of every node of `side`.
 #[must_use]
 pub fn digest<'a>(side: &Side<'a>) -> BTreeMap<Key<'a>, Fingerprints> {
-    let everyone = |level| {
-        let mut hasher = hash(&side.everyone, level);
-        for (path, value) in side.unowned.iter().filter(|_| level == Level::Build) {
-            hasher.field(path.as_bytes());
-            feed(&mut hasher, value);
-        }
-        hasher.finish()
-    };
-    let everyone = [everyone(Level::Build), everyone(Level::Check)];
-    let build = build_digests(side, &everyone[0]);
+    let everyone = [everyone(side, Level::Build), everyone(side, Level::Check)];
+    let build = build_digests(side, &side.graph, &everyone[0]);
     side.graph
         .keys()
         .map(|node| {
@@ -247,15 +239,53 @@ pub fn digest<'a>(side: &Side<'a>) -> BTreeMap<Key<'a>, Fingerprints> {
         .collect()
 }
 
+/// The build fingerprint of `node` where only what `graph` holds counts: a part of the side's graph that `node` reaches.
+#[must_use]
+pub fn build<'a>(side: &Side<'a>, graph: &Graph<'a>, node: &Key<'a>) -> Option<Digest> {
+    build_digests(side, graph, &everyone(side, Level::Build)).get(node).copied()
+}
+
+/// By node: the digest of what is its own and of what counts for everybody; none where a part of it has no name.
+#[must_use]
+pub fn contents<'a>(side: &Side<'a>) -> BTreeMap<Key<'a>, Option<Digest>> {
+    let all = everyone(side, Level::Build);
+    let unknown = |components: &Components<'_>| {
+        components.values().any(|(level, value)| *level == Level::Build && value.is_unknown())
+    };
+    let nameless = unknown(&side.everyone) || side.unowned.values().any(Value::is_unknown);
+    let content = |own: &Components<'_>| {
+        let mut hasher = hash(own, Level::Build);
+        hasher.field(all.as_bytes());
+        (!nameless && !unknown(own)).then(|| hasher.finish())
+    };
+    side.components.iter().map(|(node, own)| (*node, content(own))).collect()
+}
+
+/// The digest of what belongs to no package, and so counts for every member.
+#[must_use]
+pub fn nobodys(side: &Side<'_>) -> Digest {
+    everyone(side, Level::Build)
+}
+
+/// The digest of what counts for every member.
+fn everyone(side: &Side<'_>, level: Level) -> Digest {
+    let mut hasher = hash(&side.everyone, level);
+    for (path, value) in side.unowned.iter().filter(|_| level == Level::Build) {
+        hasher.field(path.as_bytes());
+        feed(&mut hasher, value);
+    }
+    hasher.finish()
+}
+
 /// The build fingerprints, dependencies first.
-fn build_digests<'a>(side: &Side<'a>, everyone: &Digest) -> BTreeMap<Key<'a>, Digest> {
+fn build_digests<'a>(side: &Side<'a>, graph: &Graph<'a>, everyone: &Digest) -> BTreeMap<Key<'a>, Digest> {
     let needs = |node: &Key<'a>| -> BTreeSet<Key<'a>> {
-        let edges = side.graph[node].iter().filter(|(_, kind)| *kind == DependencyKind::Build);
+        let edges = graph[node].iter().filter(|(_, kind)| *kind == DependencyKind::Build);
         edges.map(|(used, _)| *used).collect()
     };
     let mut users: BTreeMap<Key<'a>, Vec<Key<'a>>> = BTreeMap::new();
     let mut missing: BTreeMap<Key<'a>, usize> = BTreeMap::new();
-    for node in side.graph.keys() {
+    for node in graph.keys() {
         let needs = needs(node);
         missing.insert(*node, needs.len());
         needs.into_iter().for_each(|used| users.entry(used).or_default().push(*node));
@@ -263,7 +293,7 @@ fn build_digests<'a>(side: &Side<'a>, everyone: &Digest) -> BTreeMap<Key<'a>, Di
     let mut digests = BTreeMap::new();
     let mut ready: Vec<Key<'a>> = missing.iter().filter(|(_, n)| **n == 0).map(|(node, _)| *node).collect();
     while let Some(node) = ready.pop() {
-        digests.insert(node, build_digest(side, &node, everyone, &digests));
+        digests.insert(node, build_digest(side, graph, &node, everyone, &digests));
         for user in users.get(&node).into_iter().flatten() {
             if let Some(missing) = missing.get_mut(user) {
                 *missing -= 1;
@@ -274,22 +304,28 @@ fn build_digests<'a>(side: &Side<'a>, everyone: &Digest) -> BTreeMap<Key<'a>, Di
         }
     }
     // What is left runs in a circle, which cargo refuses: each counts for all.
-    let left: Vec<Key<'a>> = side.graph.keys().filter(|node| !digests.contains_key(node)).copied().collect();
+    let left: Vec<Key<'a>> = graph.keys().filter(|node| !digests.contains_key(node)).copied().collect();
     let mut circle = Hasher::new(RECIPE);
     for node in &left {
-        circle.field(build_digest(side, node, everyone, &digests).as_bytes());
+        circle.field(build_digest(side, graph, node, everyone, &digests).as_bytes());
     }
     digests.extend(left.into_iter().map(|node| (node, circle.finish())));
     digests
 }
 
-fn build_digest<'a>(side: &Side<'a>, node: &Key<'a>, everyone: &Digest, digests: &BTreeMap<Key<'a>, Digest>) -> Digest {
+fn build_digest<'a>(
+    side: &Side<'a>,
+    graph: &Graph<'a>,
+    node: &Key<'a>,
+    everyone: &Digest,
+    digests: &BTreeMap<Key<'a>, Digest>,
+) -> Digest {
     let mut hasher = hash(&side.components[node], Level::Build);
     hasher.field(node.identity().as_bytes());
     if matches!(node, Key::Member(_)) {
         hasher.field(everyone.as_bytes());
     }
-    for (used, _) in side.graph[node].iter().filter(|(_, kind)| *kind == DependencyKind::Build) {
+    for (used, _) in graph[node].iter().filter(|(_, kind)| *kind == DependencyKind::Build) {
         let digest = digests.get(used).map(|digest| *digest.as_bytes()).unwrap_or_default();
         hasher.field(used.identity().as_bytes()).field(&digest);
     }

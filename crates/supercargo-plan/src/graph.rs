@@ -151,26 +151,54 @@ fn patched<'a>(workspace: &'a Workspace, name: &str) -> Option<Key<'a>> {
     }
 }
 
+/// The part of `graph` that `start` reaches over what it builds with, as far as `kept` holds the edges.
+#[must_use]
+pub fn reached<'a>(graph: &Graph<'a>, start: Key<'a>, workspace: &'a Workspace, kept: &Kept) -> Graph<'a> {
+    let identities = Identities::of(workspace);
+    let mut reached = Graph::new();
+    let mut open = vec![start];
+    while let Some(node) = open.pop() {
+        if reached.contains_key(&node) {
+            continue;
+        }
+        let built = graph.get(&node).into_iter().flatten().filter(|(_, kind)| *kind == DependencyKind::Build);
+        let edges: Edges<'a> = built.filter(|(used, _)| identities.keep(kept, &node, used)).copied().collect();
+        open.extend(edges.iter().map(|(used, _)| *used));
+        reached.insert(node, edges);
+    }
+    reached
+}
+
+/// The names and versions of nodes.
+struct Identities<'a>(BTreeMap<Key<'a>, (&'a str, &'a str)>);
+
+impl<'a> Identities<'a> {
+    fn of(workspace: &'a Workspace) -> Self {
+        let identity = |package: &'a Package| (key(package), (package.name.as_str(), package.version.as_str()));
+        Self(workspace.packages.iter().map(identity).collect())
+    }
+
+    fn identity(&self, key: &Key<'a>) -> Option<(&'a str, &'a str)> {
+        match key {
+            Key::Locked(id) => Some((id.name.as_str(), id.version.as_str())),
+            key => self.0.get(key).copied(),
+        }
+    }
+
+    /// Whether `kept` holds an edge; one between nodes that nobody can name stays.
+    fn keep(&self, kept: &Kept, user: &Key<'a>, used: &Key<'a>) -> bool {
+        match (self.identity(user), self.identity(used)) {
+            (Some(user), Some(used)) => kept.holds(user, used),
+            _ => true,
+        }
+    }
+}
+
 /// Leaves out the edges of `head` that are not in `kept`, there and in `base`; edges that only `base` has stay.
 pub fn narrow<'a>(base: &mut Graph<'a>, head: &mut Graph<'a>, workspace: &'a Workspace, kept: &Kept) {
-    let identities: BTreeMap<Key<'a>, (&str, &str)> = workspace
-        .packages
-        .iter()
-        .map(|package| (key(package), (package.name.as_str(), package.version.as_str())))
-        .collect();
-    let identity = |key: &Key<'a>| match key {
-        Key::Locked(id) => Some((id.name.as_str(), id.version.as_str())),
-        key => identities.get(key).copied(),
-    };
+    let identities = Identities::of(workspace);
     for (user, edges) in head.iter_mut() {
-        let dropped: Vec<_> = edges
-            .iter()
-            .filter(|(used, _)| match (identity(user), identity(used)) {
-                (Some(user), Some(used)) => !kept.holds(user, used),
-                _ => false,
-            })
-            .copied()
-            .collect();
+        let dropped: Vec<_> = edges.iter().filter(|(used, _)| !identities.keep(kept, user, used)).copied().collect();
         for edge in dropped {
             edges.remove(&edge);
             if let Some(edges) = base.get_mut(user) {

@@ -2,6 +2,7 @@
 
 pub mod affected;
 pub mod answer;
+pub mod built;
 pub mod catalog;
 pub mod cause;
 pub mod claims;
@@ -9,11 +10,16 @@ pub mod draft;
 pub mod environment;
 pub mod facts;
 pub mod fingerprint;
+pub mod freshness;
 pub mod graph;
+pub mod invocation;
+pub mod linking;
 pub mod location;
 pub mod ownership;
 pub mod plan;
 pub mod problem;
+pub mod programs;
+pub mod recipe;
 pub mod record;
 pub mod results;
 pub mod shards;

@@ -15,6 +15,18 @@ pub const RUN_FOLDER: &str = "<run>";
 /// Stands in a value for the target folder.
 pub const TARGET_FOLDER: &str = "<target>";
 
+/// Stands in a value for the workspace's root folder.
+pub const WORKSPACE_FOLDER: &str = "<workspace>";
+
+/// Stands in a value for the folder that cargo keeps sources in.
+pub const CARGO_HOME_FOLDER: &str = "<cargo-home>";
+
+/// Stands in a value for the toolchain's folder.
+pub const SYSROOT_FOLDER: &str = "<sysroot>";
+
+/// Stands in a value for the folder of zig's libraries.
+pub const ZIG_FOLDER: &str = "<zig>";
+
 /// Why something is left out that `--only` or `--skip` leaves out.
 pub const ASKED: &str = "asked";
 
@@ -31,6 +43,12 @@ impl StepId {
     #[must_use]
     pub fn new(check: &str, set: Option<&str>) -> Self {
         Self(set.map_or_else(|| check.to_owned(), |set| format!("{check}({set})")))
+    }
+
+    /// The step that starts the program of another one.
+    #[must_use]
+    pub fn smoke(program: &Self) -> Self {
+        Self(format!("{program}.smoke"))
     }
 
     /// The name of the check.
@@ -134,6 +152,33 @@ pub enum Action {
         /// The command.
         command: Command,
     },
+    /// Compiles one program, proves that it is what it is to be, and puts it into the store.
+    Build {
+        /// The command.
+        command: Command,
+        /// The program.
+        program: String,
+        /// Its target.
+        target: String,
+        /// What links it.
+        linker: String,
+        /// Why that does.
+        because: String,
+        /// Path dependencies out of the workspace, which make its bytes those of this folder alone.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        outside: Vec<String>,
+        /// Whether it is built in two other folders, with two other homes of cargo, and both must be equal.
+        twice: bool,
+    },
+    /// Starts a program that is in the store, and waits for its good end.
+    Smoke {
+        /// The step that builds it.
+        of: StepId,
+        /// Its arguments.
+        arguments: Command,
+        /// What runs it where this machine cannot.
+        emulator: Option<String>,
+    },
     /// Runs nothing: the tool is not installed.
     Missing {
         /// Its name.
@@ -160,11 +205,12 @@ impl Action {
             | Self::Format { command }
             | Self::Audit { command }
             | Self::Compile { command }
+            | Self::Build { command, .. }
             | Self::Doctests { command } => vec![command],
             Self::Each { commands } => commands.values().collect(),
             Self::Nextest { build, run, .. } => vec![build, run],
             Self::Tests { build, .. } => vec![build],
-            Self::Missing { .. } => Vec::new(),
+            Self::Smoke { .. } | Self::Missing { .. } => Vec::new(),
         }
     }
 }
@@ -195,6 +241,15 @@ pub enum State {
     },
 }
 
+/// Something that was made, by its content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// The SHA-256 of its bytes, in hexadecimal digits.
+    pub digest: String,
+    /// Its size, in bytes.
+    pub size: u64,
+}
+
 /// One subject of a step.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Item {
@@ -205,6 +260,9 @@ pub struct Item {
     /// What is to be done.
     #[serde(flatten)]
     pub state: State,
+    /// What was made before, and is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<Artifact>,
 }
 
 impl Item {
@@ -229,6 +287,9 @@ pub struct Step {
     pub environment: BTreeMap<String, String>,
     /// Whether what it finds is told without failing.
     pub warns: bool,
+    /// Steps without whose good end it does not run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<StepId>,
     /// How long it may take, in seconds.
     pub timeout: u64,
     /// How long it took when it last ran, in seconds.
@@ -271,7 +332,12 @@ impl Plan {
         for step in &self.steps {
             hasher.field(step.id.as_str().as_bytes());
             hasher.field(serde_json::to_string(&step.action).unwrap_or_default().as_bytes());
-            hasher.field(serde_json::to_string(&step.environment).unwrap_or_default().as_bytes());
+            for (name, value) in &step.environment {
+                // Prefixes of folders stand in an order that hangs on how deep those lie on this machine.
+                let mut words: Vec<&str> = value.split(['\u{1f}', ' ']).collect();
+                words.sort_by_key(|word| word.contains("-prefix").then_some(*word));
+                hasher.field(name.as_bytes()).field(words.join(" ").as_bytes());
+            }
             for item in &step.items {
                 let state = match &item.state {
                     State::Run { .. } => "run",

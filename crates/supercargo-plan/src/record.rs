@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::workspace::MemberName;
-use crate::plan::{Plan, StepId, Subject};
+use crate::plan::{Artifact, Plan, StepId, Subject};
 use crate::problem::Exit;
 use crate::verdict::{Finding, Verdict};
 
@@ -28,6 +28,9 @@ pub struct Outcome {
     /// How many tests ran, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tests: Option<usize>,
+    /// What was made, or was there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<Artifact>,
 }
 
 /// What became of a whole step.
@@ -136,6 +139,7 @@ mod tests {
         let item = |name: &&str| Item {
             member: Some(MemberName::from(*name)),
             key: None,
+            artifact: None,
             state: State::Run { why: String::new() },
         };
         let step = Step {
@@ -144,6 +148,7 @@ mod tests {
             action: Action::Program { command: vec!["true".into()] },
             environment: BTreeMap::new(),
             warns: false,
+            needs: Vec::new(),
             timeout: 1,
             expected: None,
             items: members.iter().map(item).collect(),
@@ -158,6 +163,7 @@ mod tests {
             verdict: verdict.clone(),
             age: None,
             tests: None,
+            artifact: None,
         };
         Record {
             schema: SCHEMA,

@@ -19,6 +19,8 @@ pub struct Cli {
 pub enum Verb {
     /// Check the change: run what has not passed yet, for the members that need it
     Gate(Gate),
+    /// Build the shippable programs: static, reproducible, each stored once under its digest
+    Build(Build),
     /// Print the members that a change touches, and why
     Affected(Affected),
 }
@@ -84,6 +86,77 @@ pub struct Gate {
     /// Say commands and keys as well
     #[arg(short, long)]
     pub verbose: bool,
+}
+
+/// `cargo xtask build`.
+#[derive(Debug, Default, Args)]
+#[command(
+    after_help = "Exit codes: 0 every program is in the store; 1 one is not; 2 usage; 3 something a person must mend; \
+4 there was nothing to build, and nothing explains it; 5 timed out; 130 interrupted."
+)]
+pub struct Build {
+    /// Build only the programs of these members
+    #[arg(short, long = "package", value_name = "NAME")]
+    pub package: Vec<String>,
+    /// Build only these programs
+    #[arg(long, value_name = "NAME")]
+    pub bin: Vec<String>,
+    /// Build only for these of policy's targets
+    #[arg(long, value_name = "TRIPLE")]
+    pub target: Vec<String>,
+    /// The profile [default: policy's, else release]
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Build only the programs that are affected since this branch, tag or commit; `auto` as in `affected`
+    #[arg(long, value_name = "REV")]
+    pub affected: Option<String>,
+    /// Start each program, in an emulator where this machine cannot
+    #[arg(long)]
+    pub smoke: bool,
+    /// Build everything twice, in two folders and with two homes of cargo, and compare
+    #[arg(long)]
+    pub verify_reproducible: bool,
+    /// Build what is in the store as well
+    #[arg(long)]
+    pub no_cache: bool,
+    /// Merge the records of several machines into one, and their stores into this one
+    #[arg(long, value_name = "RECORD", num_args = 1.., group = "question")]
+    pub merge: Vec<PathBuf>,
+    /// Print every program, what links it and why, its command and whether it is there, and stop
+    #[arg(long, group = "question")]
+    pub plan: bool,
+    /// The workspace to build [default: that of the current folder]
+    #[arg(long, value_name = "PATH")]
+    pub manifest_path: Option<PathBuf>,
+    /// How many jobs run side by side [default: as many as there are cores and memory for]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+    /// How to print the record or the plan; `matrix` and `github` print the programs for a CI matrix, and build nothing
+    #[arg(long, value_enum, default_value_t)]
+    pub format: BuildFormat,
+    /// Whether to colour what is said
+    #[arg(long, value_enum, default_value_t)]
+    pub color: Colour,
+    /// Say only what went wrong
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Say commands and keys as well
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// The forms of the record of a build.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum BuildFormat {
+    /// For people, on stderr
+    #[default]
+    Text,
+    /// That, and the record (or the plan) on stdout, schema-versioned
+    Json,
+    /// A GitHub Actions matrix of programs and targets
+    Matrix,
+    /// That as output lines, appended to $GITHUB_OUTPUT too when that is set
+    Github,
 }
 
 /// The forms of a gate's record.

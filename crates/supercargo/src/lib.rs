@@ -63,6 +63,7 @@ impl Pipeline {
         };
         let ended: Result<Exit, Problem> = match &cli.verb {
             cli::Verb::Gate(arguments) => flow::gate::run(arguments, &self.checks),
+            cli::Verb::Build(arguments) => flow::build::run(arguments),
             cli::Verb::Affected(arguments) => flow::affected::run(arguments),
         };
         let exit = ended.unwrap_or_else(|problem| {

@@ -1,6 +1,27 @@
 //! The program as people use it: real git, real cargo, a sandbox of its own.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod build_affected;
+mod build_fresh;
+mod build_ground;
+mod build_merge;
+mod build_moved;
+mod build_native;
+mod build_native_zig;
+mod build_proof;
+mod build_record;
+mod build_repro;
+mod build_repro_faults;
+mod build_repro_stale;
+mod build_repro_twins;
+mod build_sandbox;
+mod build_settings;
+mod build_settings_flags;
+mod build_settings_tools;
+mod build_shared;
+mod build_shipped;
+mod build_smoke;
+mod build_store;
 mod counts;
 mod faults;
 mod formats;
@@ -21,4 +42,8 @@ mod oracle;
 mod partial;
 mod properties;
 mod sandbox;
+#[expect(dead_code, reason = "the unit tests of the store use more of it")]
+#[path = "../../../crates/supercargo/src/store/servers.rs"]
+mod servers;
+mod shared_gate;
 mod workflow;

@@ -29,7 +29,7 @@ const CHECK_KEYS: [&str; 9] =
     ["args", "command", "enabled", "inputs", "install", "max-age", "optional", "policy", "timeout"];
 
 /// Memory that one job is taken to need, in MiB.
-const MEMORY_PER_JOB: u64 = 2048;
+pub(super) const MEMORY_PER_JOB: u64 = 2048;
 
 /// The policy of `gate`, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,20 +157,8 @@ pub(super) fn parse(faults: &mut Faults, at: &str, table: &Value) -> Checks {
     if let Some(features) = features(faults, &format!("{at}.features"), &table["features"]) {
         parsed.features = features;
     }
-    if !table["pass-env"].is_null() {
-        let at = format!("{at}.pass-env");
-        parsed.pass = faults.strings(&at, &table["pass-env"], "names of variables").unwrap_or_default();
-        for name in parsed.pass.iter().filter(|name| !is_variable(name.strip_suffix('*').unwrap_or(name))) {
-            faults.add::<()>(format!("{at}: `{name}` is no name of a variable, which may end in `*`"));
-        }
-    }
-    match &table["memory-per-job"] {
-        Value::Null => {}
-        memory => match memory.as_str().and_then(mebibytes) {
-            Some(memory) => parsed.memory_per_job = memory,
-            None => _ = faults.add::<()>(format!("{at}.memory-per-job: expected a size like \"2GiB\", found {memory}")),
-        },
-    }
+    parsed.pass = pass_env(faults, at, table);
+    parsed.memory_per_job = memory_per_job(faults, at, table).unwrap_or(MEMORY_PER_JOB);
     parsed.timeout = duration(faults, &format!("{at}.timeout"), &table["timeout"]);
     let checks = table["check"].as_object();
     if checks.is_none() && !table["check"].is_null() {
@@ -183,6 +171,30 @@ pub(super) fn parse(faults: &mut Faults, at: &str, table: &Value) -> Checks {
         }
     }
     parsed
+}
+
+/// `pass-env` of the table at `at`: names of variables, a `*` at the end for all that start so.
+pub(super) fn pass_env(faults: &mut Faults, at: &str, table: &Value) -> Vec<String> {
+    if table["pass-env"].is_null() {
+        return Vec::new();
+    }
+    let at = format!("{at}.pass-env");
+    let names = faults.strings(&at, &table["pass-env"], "names of variables").unwrap_or_default();
+    for name in names.iter().filter(|name| !is_variable(name.strip_suffix('*').unwrap_or(name))) {
+        faults.add::<()>(format!("{at}: `{name}` is no name of a variable, which may end in `*`"));
+    }
+    names
+}
+
+/// `memory-per-job` of the table at `at`, in MiB.
+pub(super) fn memory_per_job(faults: &mut Faults, at: &str, table: &Value) -> Option<u64> {
+    match &table["memory-per-job"] {
+        Value::Null => None,
+        memory => memory
+            .as_str()
+            .and_then(mebibytes)
+            .or_else(|| faults.add(format!("{at}.memory-per-job: expected a size like \"2GiB\", found {memory}"))),
+    }
 }
 
 fn parse_check(faults: &mut Faults, at: &str, name: &str, table: &Value) -> Option<Check> {
@@ -279,7 +291,7 @@ fn mebibytes(text: &str) -> Option<u64> {
 }
 
 /// `90s`, `10m`, `2h` or `1d`, in seconds.
-fn duration(faults: &mut Faults, at: &str, value: &Value) -> Option<u64> {
+pub(super) fn duration(faults: &mut Faults, at: &str, value: &Value) -> Option<u64> {
     let seconds = |text: &str| {
         let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
         let unit = match unit.trim() {

@@ -11,7 +11,7 @@ use super::workspace::{
     Dependency, DependencyKind, Level, ManifestPart, MemberName, Package, Place, Scope, Setting, Target, TargetKind,
     Workspace,
 };
-use super::{manifest, outside, policy};
+use super::{configuration, manifest, outside, policy};
 
 /// How the absolute paths in cargo's answer lead back into the repository.
 pub struct Origin<'a> {
@@ -78,8 +78,11 @@ pub fn parse(metadata: &[u8], tables: &Tables, origin: &Origin<'_>) -> Result<Wo
     };
     let root_table = table(&root)?;
     let mut packages = BTreeMap::new();
+    // An old cargo does not name them: then all are.
+    let defaults = metadata["workspace_default_members"].as_array();
     for listed in list(&metadata["packages"]) {
         let mut package = member(listed, origin);
+        package.default = defaults.is_none_or(|defaults| defaults.contains(&listed["id"]));
         let unlisted = manifest::unlisted(table(&package.folder)?, root_table);
         let part = |(key, value, level): (String, String, Level)| ManifestPart { key, value: digest(&value), level };
         package.manifest.extend(unlisted.into_iter().map(part));
@@ -104,6 +107,7 @@ pub fn parse(metadata: &[u8], tables: &Tables, origin: &Origin<'_>) -> Result<Wo
             }
             let scope = if everyone { Scope::Everyone } else { Scope::Below(folder) };
             let value = match table {
+                Ok(table) if is_cargo_config(path) => manifest::canonical(&configuration::counted(table)),
                 Ok(table) => manifest::canonical(table),
                 Err((_, text)) => text.clone(),
             };
@@ -165,13 +169,21 @@ fn member(listed: &Value, origin: &Origin<'_>) -> Package {
         version: text(&listed["version"]).to_owned(),
         folder: place(text(&listed["manifest_path"])).parent(),
         member: true,
+        default: true,
         publish: listed["publish"].as_array().is_none_or(|registries| !registries.is_empty()),
         rust_version: listed["rust_version"].as_str().map(str::to_owned),
         manifest: parts(listed, origin),
         targets: targets.collect(),
         dependencies: dependencies.collect(),
+        features: features(&listed["features"]),
         policy: listed["metadata"][policy::TABLE].clone(),
     }
+}
+
+/// Features, each with what it brings.
+fn features(listed: &Value) -> BTreeMap<String, Vec<String>> {
+    let brings = |value: &Value| list(value).iter().map(|name| text(name).to_owned()).collect();
+    listed.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), brings(value))).collect()
 }
 
 /// A target of a member, from its entry in metadata.
@@ -313,7 +325,7 @@ pub fn makes_target(tree: &Tree, path: &RepoPath) -> bool {
 /// read has no name yet.
 #[must_use]
 pub fn key(tree: &Tree, root: &RepoPath) -> Option<Digest> {
-    let mut hasher = Hasher::new(concat!("supercargo workspace ", env!("CARGO_PKG_VERSION"), " 2"));
+    let mut hasher = Hasher::new(concat!("supercargo workspace ", env!("CARGO_PKG_VERSION"), " 3"));
     hasher.field(root.as_bytes());
     for (path, entry) in tree.iter() {
         let read = is_read(path) || entry.mode == Mode::Repository || entry.mode == Mode::Link;

@@ -1,6 +1,9 @@
 //! Facts: what text from cargo, git and the repository says, parsed.
 
 pub mod checks;
+pub mod closure;
+pub mod conditions;
+pub mod configuration;
 mod faults;
 pub mod includes;
 pub mod lexer;
@@ -12,6 +15,8 @@ pub mod path;
 pub mod platform;
 pub mod policy;
 pub mod scan;
+pub mod shared;
+pub mod shipping;
 pub mod source;
 pub mod tools;
 pub mod tree;

@@ -81,6 +81,7 @@ fn outside<'t>(
         version,
         folder: folder.clone(),
         member: false,
+        default: false,
         publish: !["false", "[]"].contains(&written["package"]["publish"].to_string().as_str()),
         rust_version: written["package"]["rust-version"].as_str().map(str::to_owned),
         manifest: parts
@@ -89,6 +90,7 @@ fn outside<'t>(
             .collect(),
         targets: library.into_iter().chain(target(TargetKind::BuildScript, build_script)).collect(),
         dependencies: dependencies.collect(),
+        features: BTreeMap::new(),
         policy: Value::Null,
     }))
 }

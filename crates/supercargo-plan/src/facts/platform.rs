@@ -50,22 +50,22 @@ pub fn parse(metadata: &str, triple: &str, workspace: &Workspace) -> Result<Kept
     Ok(kept)
 }
 
-fn platform(triple: &str) -> Result<Platform, Problem> {
+pub(super) fn platform(triple: &str) -> Result<Platform, Problem> {
     Platform::new(triple.to_owned(), TargetFeatures::Unknown).map_err(|error| {
         Problem::usage(format!("no target is called `{triple}`: {error}"), "rustc --print target-list")
     })
 }
 
-fn no_graph(error: &guppy::Error) -> Problem {
+pub(super) fn no_graph(error: &guppy::Error) -> Problem {
     Problem::mend(format!("the dependencies make no graph: {error}"), "cargo metadata --format-version 1 --locked")
 }
 
-fn graph(metadata: &str) -> Result<PackageGraph, Problem> {
+pub(super) fn graph(metadata: &str) -> Result<PackageGraph, Problem> {
     CargoMetadata::parse_json(metadata).and_then(CargoMetadata::build_graph).map_err(|error| no_graph(&error))
 }
 
 /// Members built and tested as the workspace's resolver has it.
-fn options<'a>(workspace: &Workspace) -> CargoOptions<'a> {
+pub(super) fn options<'a>(workspace: &Workspace) -> CargoOptions<'a> {
     let mut options = CargoOptions::new();
     options
         .set_resolver(if unifies(workspace) { CargoResolverVersion::V1 } else { CargoResolverVersion::V2 })
@@ -73,7 +73,7 @@ fn options<'a>(workspace: &Workspace) -> CargoOptions<'a> {
     options
 }
 
-fn links<'g>(built: &CargoSet<'g>) -> impl Iterator<Item = PackageLink<'g>> {
+pub(super) fn links<'g>(built: &CargoSet<'g>) -> impl Iterator<Item = PackageLink<'g>> {
     built.target_links().chain(built.host_links()).chain(built.build_dep_links()).chain(built.proc_macro_links())
 }
 

@@ -1,5 +1,6 @@
 //! What the team decided: `[workspace.metadata.supercargo]` and `[package.metadata.supercargo]`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use fast_glob::glob_match;
@@ -8,13 +9,15 @@ use serde_json::Value;
 use super::checks::{self, Checks};
 use super::faults::{Faults, glob_fault};
 use super::path::RepoPath;
+use super::shared::{self, Shared};
+use super::shipping::{self, Ship, Shipping};
 use super::workspace::{Level, MemberName, Setting, Workspace};
 use crate::problem::{Problem, nearest};
 
 /// The table's name under `metadata`.
 pub const TABLE: &str = "supercargo";
 
-const WORKSPACE_KEYS: [&str; 3] = ["base", "gate", "rule"];
+const WORKSPACE_KEYS: [&str; 5] = ["base", "build", "gate", "rule", "store"];
 const RULE_KEYS: [&str; 2] = ["paths", "affects"];
 
 /// The policy, checked.
@@ -26,6 +29,12 @@ pub struct Policy {
     pub rules: Vec<Rule>,
     /// What `gate` checks.
     pub checks: Checks,
+    /// How `build` builds.
+    pub shipping: Shipping,
+    /// What the members that say so ship, and how.
+    pub ships: BTreeMap<MemberName, Ship>,
+    /// The store that several machines share.
+    pub shared: Option<Shared>,
 }
 
 impl Policy {
@@ -93,11 +102,15 @@ pub fn parse(workspace: &Workspace) -> (Policy, Vec<String>) {
             .collect(),
         other => faults.add(format!("{table}.rule: expected an array of tables, found {other}")).unwrap_or_default(),
     };
-    for member in workspace.members() {
-        faults.keys(&format!("package.metadata.{TABLE} of {}", member.name), &member.policy, &[]);
+    let mut ships = BTreeMap::new();
+    for member in workspace.members().filter(|member| !member.policy.is_null()) {
+        let at = format!("package.metadata.{TABLE} of {}", member.name);
+        ships.insert(member.name.clone(), shipping::parse_member(&mut faults, &at, &member.policy));
     }
+    let shipping = shipping::parse(&mut faults, &format!("{table}.build"), &workspace.policy["build"]);
     let checks = checks::parse(&mut faults, &format!("{table}.gate"), &workspace.policy["gate"]);
-    (Policy { base, rules, checks }, faults.0)
+    let shared = shared::parse(&mut faults, &format!("{table}.store"), &workspace.policy["store"]);
+    (Policy { base, rules, checks, shipping, ships, shared }, faults.0)
 }
 
 /// Refuses a policy with faults: all are told at once.

@@ -1,5 +1,6 @@
 //! The workspace as its manifests make it: members, the path crates they reach, targets, dependencies, settings.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,8 @@ pub struct Package {
     pub folder: RepoPath,
     /// Whether it is a member of the workspace.
     pub member: bool,
+    /// Whether cargo takes it for the workspace when no package is named.
+    pub default: bool,
     /// Whether it may be published.
     pub publish: bool,
     /// The oldest Rust that it says it compiles with.
@@ -63,6 +66,8 @@ pub struct Package {
     pub targets: Vec<Target>,
     /// What it depends on.
     pub dependencies: Vec<Dependency>,
+    /// Its features, each with what it brings.
+    pub features: BTreeMap<String, Vec<String>>,
     /// `package.metadata.supercargo`.
     pub policy: Value,
 }

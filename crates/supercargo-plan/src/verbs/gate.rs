@@ -104,6 +104,7 @@ pub fn plan(facts: &Facts<'_>, drafts: &[Draft<'_>], memory: &dyn Memory, use_ca
                 action: action(facts, draft, &running),
                 environment,
                 warns: draft.policy.warns,
+                needs: Vec::new(),
                 timeout: draft.policy.timeout.or(facts.checks.timeout).unwrap_or_else(|| catalog::limit(draft.check)),
                 expected,
                 items,
@@ -140,12 +141,26 @@ fn item(draft: &Draft<'_>, entry: &Entry, memory: &dyn Memory, use_cache: bool) 
             State::Run { why }
         }),
     };
-    Item { member: entry.member.clone(), key: key.map(|key| key.to_string()), state }
+    Item { member: entry.member.clone(), key: key.map(|key| key.to_string()), state, artifact: None }
+}
+
+/// How old a result of a step may be, in seconds.
+fn most(draft: &Draft<'_>) -> Option<u64> {
+    draft.policy.max_age.or_else(|| (draft.id.check() == "advisories").then_some(ADVISORIES_MAX_AGE))
+}
+
+/// The keys of results that a plan asks for, each with how old its result may be, in seconds.
+pub fn wanted(drafts: &[Draft<'_>]) -> impl Iterator<Item = (Digest, Option<u64>)> {
+    let of = |draft: &Draft<'_>| -> Vec<_> {
+        let entries = draft.entries.iter().filter(|entry| entry.skip.is_none());
+        entries.filter_map(Entry::key).map(|key| (key, most(draft))).collect()
+    };
+    drafts.iter().flat_map(of)
 }
 
 fn cached(draft: &Draft<'_>, entry: &Entry, memory: &dyn Memory) -> Option<State> {
     let (kept, age) = memory.kept(&entry.key()?)?;
-    let most = draft.policy.max_age.or_else(|| (draft.id.check() == "advisories").then_some(ADVISORIES_MAX_AGE));
+    let most = most(draft);
     // What lies under the key must say that it is of this step and member: else it is foreign.
     let own = kept.step == draft.id && kept.member == entry.member && Digest::parse(&kept.key) == entry.key();
     let verdict = kept.nothing.map_or(Verdict::Cached, Verdict::Skipped);

@@ -1,3 +1,4 @@
 //! The verbs: facts in, plan out. None imports another.
 
+pub mod build;
 pub mod gate;

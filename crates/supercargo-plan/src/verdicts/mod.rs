@@ -1,6 +1,7 @@
 //! What tools printed to verdicts: good only where there is evidence, and for everyone who was to run.
 
 mod compilation;
+mod programs;
 mod runs;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +10,7 @@ use crate::facts::tools::audit::Audit;
 use crate::facts::tools::{Ground, diagnostics, shorten};
 use crate::facts::workspace::{MemberName, Package, Workspace};
 use crate::graph::Graph;
-use crate::plan::Subject;
+use crate::plan::{Artifact, Subject};
 use crate::verdict::{Finding, Verdict};
 
 pub use runs::ExecutableRun;
@@ -57,6 +58,8 @@ pub struct Judgement {
     pub verdicts: BTreeMap<Subject, Verdict>,
     /// How many tests ran for each.
     pub tests: BTreeMap<Subject, usize>,
+    /// What was made for each.
+    pub artifacts: BTreeMap<Subject, Artifact>,
     /// What was found.
     pub findings: Vec<Finding>,
     /// What a person should know besides.

@@ -2,10 +2,13 @@
 
 pub mod event;
 mod executables;
+pub mod freshness;
 pub mod hook;
 pub mod journal;
-mod running;
+pub mod program;
+pub mod running;
 mod step;
+pub mod twins;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -18,7 +21,7 @@ use std::time::{Instant, SystemTime};
 
 use supercargo_plan::facts::tools::Ground;
 use supercargo_plan::graph::Graph;
-use supercargo_plan::plan::{Lane, Plan, State, Step, StepId};
+use supercargo_plan::plan::{Artifact, Lane, Plan, State, Step, StepId};
 use supercargo_plan::record::{Outcome, Record, SCHEMA, Told};
 use supercargo_plan::verdict::Verdict;
 use supercargo_plan::verdicts::{Case, Judgement};
@@ -26,7 +29,8 @@ use supercargo_plan::verdicts::{Case, Judgement};
 use crate::process::{Jobs, interrupted};
 use event::Event;
 use journal::Journal;
-use running::Running;
+use program::Workshop;
+use running::{Places, Running};
 
 /// A plan, and what carrying it out needs.
 pub struct Work<'a> {
@@ -38,8 +42,10 @@ pub struct Work<'a> {
     pub graph: &'a Graph<'a>,
     /// The workspace's root folder.
     pub root: &'a Path,
-    /// The target folder.
-    pub target: &'a Path,
+    /// What stands for folders of this machine.
+    pub places: &'a Places,
+    /// What making programs needs besides; none where none are made.
+    pub workshop: Option<&'a Workshop<'a>>,
     /// The folder of the run.
     pub folder: &'a Path,
     /// The folder of the run, to be written to.
@@ -145,12 +151,31 @@ impl Shared<'_> {
         self.work.jobs.saturating_sub(usize::from(overlaps)).max(1)
     }
 
+    /// The first step that this one needs and that did not come to a good end.
+    fn unmet(&self, step: &Step) -> Option<StepId> {
+        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        let good = |id: &&StepId| {
+            done.get(*id).is_some_and(|(outcomes, _)| outcomes.iter().all(|outcome| outcome.verdict.is_good()))
+        };
+        step.needs.iter().find(|id| !good(id)).cloned()
+    }
+
+    /// What a step made, or found.
+    pub fn artifact(&self, step: &StepId) -> Option<Artifact> {
+        let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.get(step)?.0.iter().find_map(|outcome| outcome.artifact.clone())
+    }
+
     fn step(&self, step: &Step) {
         let running: Vec<_> = step.running().into_iter().cloned().collect();
         let case = Case { running: &running, ground: self.work.ground, graph: self.work.graph };
         if let Some(verdict) = self.halted() {
             let verdict = if verdict == Verdict::Interrupted { Verdict::NotRun("interrupted".into()) } else { verdict };
             self.account(step, &case.all(&verdict), None, Vec::new());
+            return;
+        }
+        if let Some(needed) = self.unmet(step) {
+            self.account(step, &case.all(&Verdict::NotRun(format!("{needed} did not pass"))), None, Vec::new());
             return;
         }
         (self.work.emit)(&Event::StepStarted {
@@ -166,6 +191,7 @@ impl Shared<'_> {
             step,
             case,
             jobs: self.jobs.as_ref(),
+            made: &|step| self.artifact(step),
             threads: &|| self.threads(step),
             halt: &halt,
             log: RefCell::new(self.work.journal.log(&step.id)),
@@ -204,7 +230,9 @@ impl Shared<'_> {
                     },
                 };
                 let tests = judgement.tests.get(&item.member).copied();
-                Some(Outcome { step: step.id.clone(), member: item.member.clone(), verdict, age, tests })
+                let there = item.artifact.clone().filter(|_| matches!(item.state, State::Cached { .. }));
+                let artifact = judgement.artifacts.get(&item.member).cloned().or(there);
+                Some(Outcome { step: step.id.clone(), member: item.member.clone(), verdict, age, tests, artifact })
             })
             .collect();
         let told = Told {

@@ -1,12 +1,14 @@
 //! A step that is being carried out: its processes and what they print.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use supercargo_plan::facts::tools::Ground;
 use supercargo_plan::facts::tools::cargo::Messages;
-use supercargo_plan::plan::{Command, RUN_FOLDER, Step, TARGET_FOLDER};
+use supercargo_plan::plan::{Artifact, CARGO_HOME_FOLDER, Command, RUN_FOLDER, Step, StepId};
 use supercargo_plan::verdict::Verdict;
 use supercargo_plan::verdicts::{Case, End};
 
@@ -18,6 +20,17 @@ use crate::process::{Call, Jobs, LONGEST_LINE, LONGEST_MESSAGE, Source, Terms, s
 /// Most bytes of output that are read as a whole.
 const MOST: usize = 8 * 1024 * 1024;
 
+/// Folders of this machine, by what stands for them in a plan.
+pub type Places = BTreeMap<&'static str, String>;
+
+/// Where commands run.
+pub struct Site<'a> {
+    /// The workspace's root folder.
+    pub root: &'a Path,
+    /// What stands for folders.
+    pub places: &'a Places,
+}
+
 /// A step that is being carried out.
 pub struct Running<'a> {
     /// What all steps have in common.
@@ -28,6 +41,8 @@ pub struct Running<'a> {
     pub case: Case<'a>,
     /// Jobs that it shares with the other lane.
     pub jobs: Option<&'a Jobs>,
+    /// What a step before it made.
+    pub made: &'a dyn Fn(&StepId) -> Option<Artifact>,
     /// How many tests may run side by side.
     pub threads: &'a dyn Fn() -> usize,
     /// Asked again and again: the verdict, where it is to be ended before its end.
@@ -50,10 +65,26 @@ pub struct Printed {
 impl Running<'_> {
     /// Runs a compilation; what it printed is in the log as a person would read it.
     pub fn compile(&self, command: &Command) -> (End, Messages, String) {
+        let call = self.call(command, &[]).map(|call| self.sharing(call));
+        self.read_messages(call, self.case.ground)
+    }
+
+    /// The same at another site, with the jobs that the command itself says.
+    pub fn compile_at(&self, site: &Site<'_>, command: &Command) -> (End, Messages, String) {
+        let words: Vec<OsString> = command.iter().map(OsString::from).collect();
+        let home = site.places.get(CARGO_HOME_FOLDER).map(|home| ("CARGO_HOME".to_owned(), home.clone()));
+        let more: Vec<_> = home.into_iter().collect();
+        let call = self.call_at(site, site.root, &words, &more);
+        let top = self.case.ground.top;
+        let inside = self.work.root.strip_prefix(top).unwrap_or(Path::new(""));
+        let depth = inside.components().count();
+        let top = site.root.ancestors().nth(depth).unwrap_or(site.root).display().to_string();
+        self.read_messages(call, Ground { top: &top, ..self.case.ground })
+    }
+
+    fn read_messages(&self, call: Result<Call, String>, ground: Ground<'_>) -> (End, Messages, String) {
         let mut messages = Messages::default();
         let mut stderr = String::new();
-        let ground = self.case.ground;
-        let call = self.call(command, &[]).map(|call| self.sharing(call));
         let end = self.process_quietly(call, (false, LONGEST_MESSAGE), &mut |source, line| match source {
             Source::Stdout => {
                 let before = messages.findings.len();
@@ -106,14 +137,31 @@ impl Running<'_> {
         self.call_in(self.work.root, &words, more)
     }
 
+    /// Where commands run, unless it is said otherwise.
+    #[must_use]
+    pub fn site(&self) -> Site<'_> {
+        Site { root: self.work.root, places: self.work.places }
+    }
+
     /// The same for words that are no UTF-8, from any folder.
     pub fn call_in(&self, folder: &Path, words: &[OsString], more: &[(String, String)]) -> Result<Call, String> {
+        self.call_at(&self.site(), folder, words, more)
+    }
+
+    pub fn call_at(
+        &self,
+        site: &Site<'_>,
+        folder: &Path,
+        words: &[OsString],
+        more: &[(String, String)],
+    ) -> Result<Call, String> {
         let (program, rest) = words.split_first().ok_or("the command is empty")?;
         let program = if program == "cargo" { &self.work.cargo } else { program };
         let call = Call::new(folder, |shell| shell.cmd(program).args(rest)).map_err(|problem| problem.what)?;
-        let target = self.work.target.display().to_string();
-        let own =
-            self.step.environment.iter().map(|(name, value)| (name.clone(), value.replace(TARGET_FOLDER, &target)));
+        let placed = |value: &String| {
+            site.places.iter().fold(value.clone(), |value, (placeholder, path)| value.replace(placeholder, path))
+        };
+        let own = self.step.environment.iter().map(|(name, value)| (name.clone(), placed(value)));
         // What is read by machines is not coloured, and all there.
         let plain = [
             ("CARGO_TERM_COLOR", "never"),

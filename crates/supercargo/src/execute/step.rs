@@ -48,6 +48,16 @@ impl Running<'_> {
                 let (end, messages, stderr) = self.compile(command);
                 self.case.compile(&end, messages, &stderr, command.iter().any(|word| word == "--all-targets"))
             }
+            Action::Build { command, program, target, outside, twice, .. } => {
+                let mut judgement = self.build(command, (program, target), *twice);
+                judgement.notes.extend(outside.iter().map(|path| {
+                    format!("{program} has other bytes in every folder, as its path dependency {path} is out of the workspace")
+                }));
+                judgement
+            }
+            Action::Smoke { of, arguments, emulator } => {
+                self.smoke((self.made)(of).as_ref(), arguments, emulator.as_deref())
+            }
             Action::Doctests { command } => self.doctests(command),
             Action::Nextest { build, run, list, profile } => self.nextest(build, run, list, profile.as_deref()),
             Action::Tests { build, arguments } => {

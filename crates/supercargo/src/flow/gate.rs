@@ -2,25 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use supercargo_plan::draft::Facts;
 use supercargo_plan::facts::checks::Check;
 use supercargo_plan::facts::tools::Ground;
-use supercargo_plan::plan::{ASKED, Item, Plan, State, Step, UNAFFECTED};
+use supercargo_plan::plan::{ASKED, Item, Plan, State, Step, TARGET_FOLDER, UNAFFECTED};
 use supercargo_plan::problem::{Exit, Problem};
 use supercargo_plan::record::Record;
-use supercargo_plan::verbs::gate::{parse_step, plan};
+use supercargo_plan::verbs::gate::{parse_step, plan, wanted};
 use supercargo_plan::verdict::Verdict;
 use supercargo_plan::verdicts::Judgement;
 
+use super::beat::{beating, voice};
 use super::memory::{Durations, Remembered, durations, keep_durations, settle};
 use super::survey::{Asking, Survey, survey};
 use super::{Ended, base, checked_revision, print};
-use crate::cli::{Colour, Gate as Arguments, GateFormat};
+use crate::cli::{Gate as Arguments, GateFormat};
 use crate::execute::event::Event;
 use crate::execute::journal::Journal;
 use crate::execute::{self, Work, hook};
@@ -28,10 +27,10 @@ use crate::process;
 use crate::read::git::Git;
 use crate::read::{self, cargo, changed, environment, machine, place};
 use crate::report::gate::files::{self, Times};
-use crate::report::gate::terminal::{Terminal, Voice};
 use crate::report::gate::{self, github};
 use crate::report::say;
-use crate::store::{Results, write_entry};
+use crate::report::terminal::Terminal;
+use crate::store::{Remote, Results, write_entry};
 
 /// `cargo xtask gate`; `own` are checks that the pipeline adds.
 ///
@@ -46,12 +45,17 @@ pub fn run(arguments: &Arguments, own: &BTreeMap<String, Check>) -> Ended {
     let base = arguments.base.as_ref().map(|asked| checked_revision(base(Some(asked), &place, &git)?)).transpose()?;
     let asking = Asking { arguments, place: &place, base, own };
     survey(&asking, None, |found| {
-        let results = Results::below(&found.world.target);
+        let remote = found.shared.map(|shared| Arc::new(Remote::open(shared)));
+        let results = Results::below(&found.world.target, remote);
+        results.prefetch(wanted(found.drafts));
         let durations = durations(&found.world.target);
         let memory = Remembered { results: &results, durations: &durations };
         let mut plan = plan(found.facts, found.drafts, &memory, !arguments.no_cache);
         if let Some(path) = &arguments.manifest_path {
             plan.selection.extend(["--manifest-path".to_owned(), path.display().to_string()]);
+        }
+        if arguments.plan || arguments.why.is_some() {
+            results.notes().iter().for_each(|note| say(&format!("note: {note}\n")));
         }
         if arguments.plan {
             return match arguments.format {
@@ -93,45 +97,6 @@ fn jobs(facts: &Facts<'_>, arguments: &Arguments) -> usize {
     arguments.jobs.map_or(fitting, usize::from)
 }
 
-/// How a person wants to be spoken to.
-fn voice(arguments: &Arguments) -> Voice {
-    let colour = match arguments.color {
-        Colour::Auto => None,
-        Colour::Always => Some(true),
-        Colour::Never => Some(false),
-    };
-    Voice::new(colour, arguments.quiet, arguments.verbose)
-}
-
-/// Ends the beat when it goes.
-struct EndOfBeat<'a> {
-    over: &'a AtomicBool,
-    beat: &'a thread::Thread,
-}
-
-impl Drop for EndOfBeat<'_> {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::Release);
-        self.beat.unpark();
-    }
-}
-
-/// Does `work`, while the terminal goes on telling how long it takes.
-fn beating<R>(terminal: &Terminal, work: impl FnOnce() -> R) -> R {
-    let over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let beat = scope.spawn(|| {
-            while !over.load(Ordering::Acquire) {
-                thread::park_timeout(Duration::from_millis(250));
-                terminal.beat();
-            }
-        });
-        // Also when the work panics: else nobody would ever end the beat.
-        let _ended = EndOfBeat { over: &over, beat: beat.thread() };
-        work()
-    })
-}
-
 /// Carries the plan out, keeps what is good, and says what became of it.
 fn carry_out(asking: &Asking<'_>, found: &Survey<'_>, plan: &Plan, results: &Results, durations: Durations) -> Ended {
     let arguments = asking.arguments;
@@ -139,20 +104,13 @@ fn carry_out(asking: &Asking<'_>, found: &Survey<'_>, plan: &Plan, results: &Res
     if plan.steps.iter().any(Step::runs) {
         process::guard::start();
     }
-    let voice = voice(arguments);
-    let terminal = Terminal::new(voice);
+    let voice = voice(arguments.color, arguments.quiet, arguments.verbose);
+    let terminal = Terminal::new(voice, "Gate");
     let (journal, trouble) = Journal::open(&found.world.target, plan.verb);
     let times: Mutex<Times> = Mutex::default();
     let emit = |event: &Event| {
         journal.append(event);
-        let at = journal.started.elapsed().as_secs_f64();
-        let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
-        match event {
-            Event::StepStarted { step, .. } => _ = times.insert(step.clone(), (at, at)),
-            Event::StepFinished { step, .. } => _ = times.get_mut(step).map(|time| time.1 = at),
-            _ => {}
-        }
-        drop(times);
+        files::note_time(&times, event, journal.started.elapsed().as_secs_f64());
         terminal.show(event);
     };
     let settle =
@@ -163,7 +121,8 @@ fn carry_out(asking: &Asking<'_>, found: &Survey<'_>, plan: &Plan, results: &Res
         ground: Ground { workspace: found.facts.snapshot.workspace, top: &top },
         graph: &found.side.graph,
         root: &found.root,
-        target: &found.world.target,
+        places: &[(TARGET_FOLDER, found.world.target.display().to_string())].into(),
+        workshop: None,
         folder: &journal.folder,
         journal: &journal,
         cargo: cargo::program(),
@@ -175,7 +134,13 @@ fn carry_out(asking: &Asking<'_>, found: &Survey<'_>, plan: &Plan, results: &Res
         settle: &settle,
         emit: &emit,
     };
-    let record = beating(&terminal, || execute::execute(&work));
+    let record = beating(&terminal, || {
+        let record = execute::execute(&work);
+        if !record.interrupted {
+            results.finish();
+        }
+        record
+    });
     results.prune();
     keep_durations(&found.world.target, durations, &record);
     let explained = explained(found, plan);
@@ -246,7 +211,7 @@ fn conclude(
     if !quiet {
         terminal.print(&gate::table(plan, record, &|verdict, text| terminal.paint(verdict, text)));
     }
-    let wrong = gate::failures(plan, record, &logs);
+    let wrong = gate::failures(plan, record, &logs, &|outcome| gate::rerun(plan, outcome));
     if !wrong.is_empty() && asking.arguments.format != GateFormat::Github {
         terminal.print(&wrong);
     }

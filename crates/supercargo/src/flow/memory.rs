@@ -35,6 +35,14 @@ pub struct Durations {
     steps: BTreeMap<StepId, f64>,
 }
 
+impl Durations {
+    /// How long a step took, in seconds.
+    #[must_use]
+    pub fn of(&self, step: &StepId) -> Option<f64> {
+        self.steps.get(step).copied().filter(|seconds| seconds.is_finite())
+    }
+}
+
 impl Memory for Remembered<'_> {
     fn kept(&self, key: &Digest) -> Option<(Kept, u64)> {
         self.results.kept(key)
@@ -45,7 +53,7 @@ impl Memory for Remembered<'_> {
     }
 
     fn seconds(&self, step: &StepId) -> Option<f64> {
-        self.durations.steps.get(step).copied().filter(|seconds| seconds.is_finite())
+        self.durations.of(step)
     }
 }
 

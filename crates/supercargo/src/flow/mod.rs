@@ -1,8 +1,14 @@
 //! The one path, as code: read facts, decide, carry out, report.
 
 pub mod affected;
+mod beat;
+pub mod build;
 pub mod gate;
+mod machinery;
 mod memory;
+mod merge;
+mod programs;
+mod settling;
 mod survey;
 
 use std::thread;

@@ -11,6 +11,7 @@ use supercargo_plan::draft::{Asked, Draft, Facts, draft};
 use supercargo_plan::facts::checks::{Check, Checks, is_check};
 use supercargo_plan::facts::path::RepoPath;
 use supercargo_plan::facts::policy;
+use supercargo_plan::facts::shared::Shared;
 use supercargo_plan::facts::workspace::MemberName;
 use supercargo_plan::fingerprint::{self, Side};
 use supercargo_plan::graph::key;
@@ -21,6 +22,7 @@ use supercargo_plan::verbs::gate::{parse_selection, parse_step};
 
 use super::{head_side, sides};
 use crate::cli::Gate as Arguments;
+use crate::process;
 use crate::read::cache::Cache;
 use crate::read::git::on_disk;
 use crate::read::place::Place;
@@ -54,6 +56,8 @@ pub struct Survey<'a> {
     pub root: PathBuf,
     /// The toolchain.
     pub toolchain: &'a Toolchain,
+    /// The store that several machines share.
+    pub shared: Option<&'a Shared>,
 }
 
 /// The version of what reads tools' output and runs them: its own text.
@@ -98,6 +102,8 @@ pub fn survey<R>(
     join_own(&mut policy.checks, asking.own)?;
     faults.extend(policy.checks.unknown());
     policy::refuse(&faults, &world.head.workspace)?;
+    let secret = policy.shared.as_ref().and_then(|shared| shared.credentials.as_deref());
+    secret.into_iter().for_each(process::withhold);
     let snapshot = world.snapshot(&world.head);
     let asked = asked(asking.arguments, &policy.checks, snapshot)?;
     let root = on_disk(world.top(), &world.head.workspace.root);
@@ -120,7 +126,7 @@ pub fn survey<R>(
     let selection: Option<Vec<MemberName>> = asked.selection.as_ref().map(|asked| asked.keys().cloned().collect());
     let sets = &policy.checks.features;
     let resolved = resolution::read(snapshot, (&root, &toolchain.text), selection.as_deref(), sets, &cache)?;
-    let conditions = conditions(world, &root, (&policy.checks, &toolchain), clock)?;
+    let conditions = conditions(world, &root, (&policy.checks, &toolchain, secret), clock)?;
     let facts = Facts {
         snapshot,
         checks: &policy.checks,
@@ -133,14 +139,15 @@ pub fn survey<R>(
         affected: affected.as_ref().map(|(base, members)| (*base, members)),
     };
     let drafts = draft(&facts);
-    then(&Survey { world, facts: &facts, side: &side, drafts: &drafts, root, toolchain: &toolchain })
+    let shared = policy.shared.as_ref();
+    then(&Survey { world, facts: &facts, side: &side, drafts: &drafts, root, toolchain: &toolchain, shared })
 }
 
 /// What every step depends on, besides the repository.
 fn conditions(
     world: &World,
     root: &Path,
-    (checks, toolchain): (&Checks, &Toolchain),
+    (checks, toolchain, secret): (&Checks, &Toolchain, Option<&str>),
     clock: Option<SystemTime>,
 ) -> Result<Conditions, Problem> {
     let snapshot = world.snapshot(&world.head);
@@ -153,7 +160,7 @@ fn conditions(
     Ok(Conditions {
         code: Digest::of(CODE.concat().as_bytes()).to_string(),
         toolchain: toolchain.text.clone(),
-        environment: environment::read(snapshot, &checks.pass),
+        environment: environment::read(snapshot, &checks.pass, secret),
         configuration,
     })
 }

@@ -30,6 +30,9 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// Whether the verb that runs ends by itself once it is interrupted.
 static ENDS_ITSELF: AtomicBool = AtomicBool::new(false);
 
+/// The variable that no child gets.
+static WITHHELD: Mutex<Option<String>> = Mutex::new(None);
+
 /// A process to be started, as a value: to be shown or run.
 pub struct Call {
     command: Command,
@@ -46,7 +49,11 @@ impl Call {
         shell.change_dir(folder);
         let command = build(&shell);
         let shown = command.to_string();
-        Ok(Self { command: Command::from(command), shown })
+        let mut command = Command::from(command);
+        if let Some(name) = &*WITHHELD.lock().unwrap_or_else(PoisonError::into_inner) {
+            command.env_remove(name);
+        }
+        Ok(Self { command, shown })
     }
 
     /// The same call with nothing in its environment but `variables`.
@@ -202,6 +209,11 @@ pub fn end_on_interrupt() {
             }
         }
     });
+}
+
+/// From here on, no child gets the variable `name`: it holds credentials of ours.
+pub fn withhold(name: &str) {
+    *WITHHELD.lock().unwrap_or_else(PoisonError::into_inner) = Some(name.to_owned());
 }
 
 /// Says that the verb tells what became of it before it ends, when it is interrupted.

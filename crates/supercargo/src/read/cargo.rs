@@ -242,10 +242,23 @@ pub fn manifests(metadata: &[u8]) -> Vec<PathBuf> {
 /// # Errors
 /// When `Cargo.lock` is out of date, or with cargo's own message.
 pub fn resolution(folder: &Path, locked: bool) -> Result<Vec<u8>, Problem> {
+    let locked = if locked { &["--locked"][..] } else { &[] };
+    full(folder, locked)
+}
+
+/// The same for these platforms alone, by `Cargo.lock`.
+///
+/// # Errors
+/// When `Cargo.lock` is missing or out of date, or with cargo's own message.
+pub fn resolution_for(folder: &Path, platforms: &[&str]) -> Result<Vec<u8>, Problem> {
+    let filters = platforms.iter().flat_map(|platform| ["--filter-platform", platform]);
+    full(folder, &["--locked"].into_iter().chain(filters).collect::<Vec<_>>())
+}
+
+fn full(folder: &Path, arguments: &[&str]) -> Result<Vec<u8>, Problem> {
     let call = Call::new(folder, |shell| {
         let command = shell.cmd(program()).args(["metadata", "--format-version", "1", "--all-features"]);
-        let command = if locked { command.arg("--locked") } else { command };
-        command.env("CARGO_TERM_COLOR", "never").env("RUST_BACKTRACE", "0")
+        command.args(arguments).env("CARGO_TERM_COLOR", "never").env("RUST_BACKTRACE", "0")
     })?;
     let output = process::output(call, None, LIMIT)?;
     if output.status.success() {
@@ -257,6 +270,10 @@ pub fn resolution(folder: &Path, locked: bool) -> Result<Vec<u8>, Problem> {
             "Cargo.lock is out of date: the manifests ask for what it does not have",
             "cargo update --workspace",
         ));
+    }
+    let unknown = message.split("could not find specification for target \"").nth(1);
+    if let Some(target) = unknown.and_then(|rest| rest.split('"').next()) {
+        return Err(Problem::mend(format!("rustc knows no target `{target}`"), "rustc --print target-list"));
     }
     let errors = output.stderr.lines().skip_while(|line| !line.starts_with("error")).collect::<Vec<_>>().join("\n");
     let message = if errors.is_empty() { message } else { errors.trim_start_matches("error: ") };

@@ -13,14 +13,22 @@ use supercargo_plan::facts::Snapshot;
 
 use super::unlisted::content;
 
-/// What children get and what of it counts; `pass` is what policy passes.
+/// What children get and what of it counts; `pass` is what policy passes, `secret` what no child gets.
 #[must_use]
-pub fn read(snapshot: Snapshot<'_>, pass: &[String]) -> Environment {
+pub fn read(snapshot: Snapshot<'_>, pass: &[String], secret: Option<&str>) -> Environment {
     let set = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.as_bytes().to_vec())));
     // Facts of other states may be at hand: only those of this one count.
     let sources = snapshot.tree.iter().filter_map(|(_, entry)| snapshot.sources.get(&entry.id));
     let named: BTreeSet<String> = sources.flat_map(|source| &source.environment).cloned().collect();
-    environment::divide(&set.collect(), &named, pass)
+    environment::divide(&set.collect(), &named, pass, secret)
+}
+
+/// What children get that build programs, and what of it counts; `pass` is what policy passes, `secret` what no child
+/// gets.
+#[must_use]
+pub fn scrubbed(pass: &[String], secret: Option<&str>) -> Environment {
+    let set = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.as_bytes().to_vec())));
+    environment::scrub(&set.collect(), pass, secret)
 }
 
 /// The variables that children get, with their values.
@@ -28,6 +36,16 @@ pub fn read(snapshot: Snapshot<'_>, pass: &[String]) -> Environment {
 pub fn variables(environment: &Environment) -> Vec<(OsString, OsString)> {
     let passed = |(name, _): &(OsString, OsString)| name.to_str().is_some_and(|name| environment.passed.contains(name));
     env::vars_os().filter(passed).collect()
+}
+
+/// `variables` with `folder` before all others on PATH: cargo calls the first rustc that it finds there, whoever called cargo.
+#[must_use]
+pub fn first_on_path(mut variables: Vec<(OsString, OsString)>, folder: &Path) -> Vec<(OsString, OsString)> {
+    for (_, paths) in variables.iter_mut().filter(|(name, _)| name == "PATH") {
+        let all = [folder.to_owned()].into_iter().chain(env::split_paths(paths));
+        *paths = env::join_paths(all).unwrap_or_else(|_| paths.clone());
+    }
+    variables
 }
 
 /// Configuration that tools find from the workspace's `root` upwards and in their homes, whatever git thinks of it:

@@ -1,7 +1,11 @@
 //! The machine: how many jobs it has cores and memory for.
 
+use std::env;
 use std::fs;
+use std::path::Path;
 use std::thread;
+
+use super::toolchain::find;
 
 /// How many cores this process may use.
 #[must_use]
@@ -31,6 +35,31 @@ pub fn jobs(cores: usize, memory: Option<u64>, memory_per_job: u64) -> usize {
     let fitting =
         memory.map_or(usize::MAX, |memory| usize::try_from(memory / memory_per_job.max(1)).unwrap_or(usize::MAX));
     cores.min(fitting).max(1)
+}
+
+/// What runs programs for `target` here: none where the machine does so itself; else the emulator, or why there is none.
+#[must_use]
+pub fn emulator(target: &str) -> Option<Result<String, String>> {
+    let machine = target.split('-').next().unwrap_or_default();
+    if !target.contains("-linux-") || !cfg!(target_os = "linux") {
+        return Some(Err(format!("programs for {target} do not start on this system")));
+    }
+    // The names of qemu's user mode.
+    let name = match machine {
+        "i386" | "i586" | "i686" => "i386",
+        "powerpc" => "ppc",
+        "powerpc64" => "ppc64",
+        "powerpc64le" => "ppc64le",
+        "riscv64gc" | "riscv64a23" => "riscv64",
+        arm if arm.starts_with("arm") || arm.starts_with("thumb") => "arm",
+        other => other,
+    };
+    if name == env::consts::ARCH || (name, env::consts::ARCH) == ("i386", "x86_64") {
+        return None;
+    }
+    let names = [format!("qemu-{name}-static"), format!("qemu-{name}")];
+    let found = names.iter().find(|name| find(Path::new("/"), name).is_some()).cloned();
+    Some(found.ok_or_else(|| format!("no emulator: qemu-{name}-static is not installed")))
 }
 
 #[cfg(test)]

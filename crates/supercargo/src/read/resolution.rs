@@ -56,6 +56,12 @@ pub fn read(
     Ok(resolved)
 }
 
+/// Whether git lists a package: what it does not list is in no name.
+pub fn is_listed(snapshot: Snapshot<'_>, package: &Package) -> bool {
+    let manifest = package.folder.join(b"Cargo.toml").unwrap_or_default();
+    snapshot.tree.find(manifest.as_bytes()).is_some()
+}
+
 /// The name of what is kept: everything that it is resolved from.
 fn entry(
     snapshot: Snapshot<'_>,
@@ -63,12 +69,7 @@ fn entry(
     selection: Option<&[MemberName]>,
     sets: &[Features],
 ) -> Option<String> {
-    // What git does not list is in no name.
-    let listed = |package: &Package| {
-        let manifest = package.folder.join(b"Cargo.toml").unwrap_or_default();
-        snapshot.tree.find(manifest.as_bytes()).is_some()
-    };
-    if !snapshot.workspace.packages.iter().all(listed) {
+    if !snapshot.workspace.packages.iter().all(|package| is_listed(snapshot, package)) {
         return None;
     }
     let mut name = Hasher::new("supercargo resolution 1");

@@ -13,6 +13,8 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use supercargo_artifact::digest::Hasher;
 use supercargo_plan::catalog::Tools;
+use supercargo_plan::facts::shipping::Linker;
+use supercargo_plan::plan::WORKSPACE_FOLDER;
 use supercargo_plan::problem::{Exit, Problem};
 
 use super::cache::Cache;
@@ -23,7 +25,7 @@ use crate::process::{Call, output};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The tools that are asked: name, and what follows `cargo` or is called by itself.
-const ASKED: [(&str, &[&str]); 11] = [
+const ASKED: [(&str, &[&str]); 12] = [
     ("cargo", &["cargo", "-V"]),
     ("rustc", &["rustc", "-vV"]),
     ("rustfmt", &["cargo", "fmt", "--version"]),
@@ -32,6 +34,7 @@ const ASKED: [(&str, &[&str]); 11] = [
     ("cargo-deny", &["cargo", "deny", "--version"]),
     ("cargo-audit", &["cargo", "audit", "--version"]),
     ("cargo-semver-checks", &["cargo", "semver-checks", "--version"]),
+    ("cargo-auditable", &["cargo", "auditable", "--version"]),
     ("cargo-machete", &["cargo", "machete", "--version"]),
     ("rustup", &["rustup", "--version"]),
     ("zizmor", &["zizmor", "--version"]),
@@ -48,6 +51,65 @@ pub struct Toolchain {
     pub text: String,
     /// The folder of its libraries, which programs that were just compiled may be linked with.
     pub libraries: Option<String>,
+    /// The folder that all of it lies in.
+    pub sysroot: Option<PathBuf>,
+    /// The folder of zig's libraries, where zig is asked for.
+    pub zig: Option<PathBuf>,
+}
+
+impl Toolchain {
+    /// A line of what `rustc -vV` says.
+    #[must_use]
+    pub fn says(&self, key: &str) -> Option<&str> {
+        self.text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "))
+    }
+
+    /// Whether the standard library for `target` is missing; not, where nobody can tell.
+    #[must_use]
+    pub fn lacks(&self, target: &str) -> bool {
+        let library = self.sysroot.as_ref().map(|root| root.join("lib/rustlib").join(target).join("lib"));
+        library.is_some_and(|library| !library.is_dir())
+    }
+
+    /// Finds out about what links programs.
+    pub fn ask_linker(&mut self, root: &Path, linker: &Linker) {
+        if matches!(linker, Linker::ZigAndRustLld) {
+            self.ask_linker(root, &Linker::Zig);
+        }
+        let versions = &mut self.tools.versions;
+        match linker {
+            Linker::RustLld | Linker::ZigAndRustLld => {
+                let host = self.text.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
+                let place = |root: &PathBuf| root.join("lib/rustlib").join(host).join("bin/rust-lld");
+                let there = self.sysroot.as_ref().is_none_or(|root| place(root).is_file());
+                versions.insert("rust-lld".to_owned(), there.then(|| "rust-lld".to_owned()));
+            }
+            // As cargo-zigbuild looks for it.
+            Linker::Zig => {
+                let named = |name: &str, usual: &str| env::var(name).unwrap_or_else(|_| usual.to_owned());
+                let python = named("CARGO_ZIGBUILD_PYTHON_PATH", "python3");
+                let zig = named("CARGO_ZIGBUILD_ZIG_PATH", "zig");
+                let call = [&[python.as_str(), "-m", "ziglang"][..], &[zig.as_str()]];
+                let said = call.iter().find_map(|call| {
+                    let say = |word: &str| ask(root, &[*call, &[word]].concat(), None).filter(|said| said != BROKEN);
+                    Some((say("version")?, say("env")))
+                });
+                let (version, env) = said.map_or((None, None), |(version, env)| (Some(version), env));
+                // JSON of older ones, and ZON of newer ones: the name, then a text in quotes.
+                self.zig = env.and_then(|env| {
+                    let (_, rest) = env.split_once("lib_dir")?;
+                    rest.trim_start_matches('"').split('"').nth(1).map(PathBuf::from)
+                });
+                versions.insert("zig".to_owned(), version);
+                versions.insert("cargo-zigbuild".to_owned(), ask(root, &["cargo", "zigbuild", "--version"], None));
+            }
+            Linker::Program(program) => {
+                let real = program.replace(WORKSPACE_FOLDER, &root.display().to_string());
+                let said = ask(root, &[&real, "--version"], None);
+                versions.insert(program.clone(), said);
+            }
+        }
+    }
 }
 
 /// What the tools said, as it is kept.
@@ -90,8 +152,16 @@ pub fn read(root: &Path, wanted: &[&str], own: &[String], cache: &Cache) -> Resu
     };
     let number = cargo.split_whitespace().nth(1).and_then(|number| Version::parse(number).ok());
     let number = number.ok_or_else(|| Problem::mend(format!("`cargo -V` says no version: {cargo}"), "cargo -V"))?;
-    let libraries = bin.and_then(|bin| Some(bin.parent()?.join("lib").display().to_string()));
-    Ok(Toolchain { tools: Tools { cargo: number, versions }, text: format!("{rustc}\n{cargo}"), libraries })
+    // Rustc knows itself by its real folder.
+    let sysroot = bin.and_then(|bin| bin.parent()?.canonicalize().ok());
+    let libraries = sysroot.as_ref().map(|root| root.join("lib").display().to_string());
+    Ok(Toolchain {
+        tools: Tools { cargo: number, versions },
+        text: format!("{rustc}\n{cargo}"),
+        libraries,
+        sysroot,
+        zig: None,
+    })
 }
 
 /// What a tool says of its version; none where it is missing.
@@ -137,7 +207,7 @@ fn toolchain_folder(root: &Path) -> Option<PathBuf> {
 }
 
 /// Where the shell would find a program.
-fn find(root: &Path, program: &str) -> Option<PathBuf> {
+pub fn find(root: &Path, program: &str) -> Option<PathBuf> {
     let runs = |path: &PathBuf| path.metadata().is_ok_and(|file| file.is_file() && file.mode() & 0o111 != 0);
     if program.contains('/') {
         return Some(root.join(program)).filter(runs);

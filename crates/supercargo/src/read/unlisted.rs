@@ -94,7 +94,7 @@ fn ignored(
             continue;
         }
         if is_folder {
-            files(&path, &|folder| folder != target).iter().for_each(|path| add(path));
+            files(&path, &|folder| folder != target && !is_cache(folder)).iter().for_each(|path| add(path));
         } else {
             add(&path);
         }
@@ -126,6 +126,12 @@ fn beyond(
             }
         }
     }
+}
+
+/// Whether who made a folder marks it as one that can be made anew, as cargo does with every target folder, also one that
+/// is in use no more (<https://bford.info/cachedir/>).
+fn is_cache(folder: &Path) -> bool {
+    folder.join("CACHEDIR.TAG").is_file()
 }
 
 fn is_state(path: &Path) -> bool {

@@ -1,4 +1,4 @@
-//! The answer as a GitHub Actions matrix and output lines, and the arguments that both carry.
+//! Answers as GitHub Actions matrices and output lines, and the arguments that they carry.
 
 use std::env;
 use std::fs::OpenOptions;
@@ -54,6 +54,19 @@ pub fn outputs(answer: &Answer<'_>, members: &[MemberName], shards: &[Vec<Member
         json!(members),
         matrix(answer, shards)
     )
+}
+
+/// A matrix of programs: an entry for each, with its target.
+#[must_use]
+pub fn programs_matrix(entries: &[(&str, &str)]) -> Value {
+    let entry = |(program, target): &(&str, &str)| json!({ "program": program, "target": target });
+    json!({ "include": entries.iter().map(entry).collect::<Vec<_>>() })
+}
+
+/// `any`, `count` and `matrix` of programs as output lines.
+#[must_use]
+pub fn programs_outputs(entries: &[(&str, &str)]) -> String {
+    format!("any={}\ncount={}\nmatrix={}\n", !entries.is_empty(), entries.len(), programs_matrix(entries))
 }
 
 /// Appends output lines to the file that GitHub Actions names in $GITHUB_OUTPUT, when it does.

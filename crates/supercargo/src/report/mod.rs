@@ -1,10 +1,13 @@
 //! The only place that prints: values to text, text to the terminal.
 
+pub mod build;
 pub mod gate;
 pub mod github;
 pub mod graph;
 pub mod json;
+pub mod terminal;
 pub mod text;
+pub mod words;
 
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 

@@ -20,6 +20,8 @@ pub struct Messages {
     pub compiled: BTreeSet<(MemberName, RepoPath)>,
     /// Executables of tests.
     pub executables: Vec<Executable>,
+    /// Programs: (member, name, file).
+    pub programs: Vec<(MemberName, String, String)>,
     /// By package: what its build script gives to who runs its programs.
     pub scripts: BTreeMap<String, Script>,
     /// Whether a message was there that could not be read.
@@ -120,6 +122,10 @@ impl Messages {
                         self.compiled.insert((member.clone(), source));
                     }
                     let is_test = parsed.profile.is_some_and(|profile| profile.test);
+                    let is_program = !is_test && target.kind.iter().any(|kind| kind == "bin");
+                    if let Some(path) = parsed.executable.clone().filter(|_| is_program) {
+                        self.programs.push((member.clone(), target.name.clone(), path));
+                    }
                     if let Some(path) = parsed.executable.filter(|_| is_test) {
                         let library = target.kind.iter().any(|kind| kind.ends_with("lib") || kind == "proc-macro");
                         let target = if library { "lib".to_owned() } else { target.name };

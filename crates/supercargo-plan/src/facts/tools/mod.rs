@@ -149,6 +149,8 @@ pub(crate) mod ground {
             targets: Vec::new(),
             dependencies: Vec::new(),
             policy: Value::Null,
+            default: true,
+            features: std::collections::BTreeMap::new(),
             publish: true,
             rust_version: None,
         };

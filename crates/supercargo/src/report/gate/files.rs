@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
@@ -11,7 +12,9 @@ use supercargo_plan::plan::{Lane, Plan, StepId};
 use supercargo_plan::record::Record;
 use supercargo_plan::verdict::{Finding, Verdict};
 
-use super::failures;
+use super::{failures, rerun};
+use crate::execute::event::Event;
+use crate::report::words::time;
 
 /// Most bytes of a summary: a forge refuses one of 1 MiB.
 const LONGEST_SUMMARY: usize = 1000 * 1024;
@@ -26,12 +29,11 @@ pub fn summary(plan: &Plan, record: &Record, conclusion: &str, logs: &str) -> St
         let outcomes: Vec<_> = record.of(&step.id).collect();
         let members = super::members(&outcomes);
         let cached = outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Cached).count();
-        let seconds =
-            record.steps.get(&step.id).and_then(|told| told.seconds).map_or_else(|| "-".to_owned(), super::time);
+        let seconds = record.steps.get(&step.id).and_then(|told| told.seconds).map_or_else(|| "-".to_owned(), time);
         let verdict = verdict.to_string().replace('|', "\\|").replace('\n', " ");
         let _written = writeln!(text, "| {} | {verdict} | {members} | {seconds} | {cached} |", step.id);
     }
-    let wrong = failures(plan, record, logs);
+    let wrong = failures(plan, record, logs, &|outcome| rerun(plan, outcome));
     if !wrong.is_empty() {
         // A fence longer than any in the text: what tools print cannot end it.
         let longest = wrong.split(|c| c != '`').map(str::len).max().unwrap_or(0);
@@ -98,6 +100,16 @@ fn finding(finding: &Finding) -> String {
 
 /// When a step started and ended, in seconds since the run did.
 pub type Times = BTreeMap<StepId, (f64, f64)>;
+
+/// Notes when a step starts and ends, `at` seconds into the run.
+pub fn note_time(times: &Mutex<Times>, event: &Event, at: f64) {
+    let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
+    match event {
+        Event::StepStarted { step, .. } => times.extend([(step.clone(), (at, at))]),
+        Event::StepFinished { step, .. } => times.get_mut(step).into_iter().for_each(|time| time.1 = at),
+        _ => {}
+    }
+}
 
 /// A trace: a row a lane, a bar a step.
 ///

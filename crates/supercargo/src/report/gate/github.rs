@@ -12,7 +12,7 @@ use supercargo_plan::plan::Plan;
 use supercargo_plan::record::Record;
 use supercargo_plan::verdict::{Finding, Severity, Verdict};
 
-use super::failures;
+use super::{failures, rerun};
 
 /// Most annotations of a kind that are shown for a step of a job.
 const MOST: usize = 10;
@@ -70,7 +70,7 @@ pub fn commands(plan: &Plan, record: &Record, changed: &Changed, logs: &str) -> 
             }
         }
     }
-    let wrong = failures(plan, record, logs);
+    let wrong = failures(plan, record, logs, &|outcome| rerun(plan, outcome));
     if !wrong.is_empty() {
         // What tools print may look like a command: until the token comes, none is obeyed.
         let token = token();

@@ -2,7 +2,6 @@
 
 pub mod files;
 pub mod github;
-pub mod terminal;
 
 use std::fmt::Write as _;
 
@@ -11,49 +10,13 @@ use supercargo_plan::plan::{ASKED, Action, Plan, State, Step};
 use supercargo_plan::record::{Outcome, Record};
 use supercargo_plan::verdict::{Finding, Verdict};
 
+use super::words::{ago, indented, names, shell, time};
+
 /// Most findings of a step that the last screen holds.
 const MOST_FINDINGS: usize = 5;
 
 /// Most lines of one finding's text that the last screen holds.
 const MOST_LINES: usize = 14;
-
-/// `1.2 s`, `3 min 5 s`, `2 h`, `3 d`.
-#[must_use]
-pub fn time(seconds: f64) -> String {
-    let whole = seconds as u64;
-    match whole {
-        0 => format!("{seconds:.2} s"),
-        1..10 => format!("{seconds:.1} s"),
-        10..60 => format!("{whole} s"),
-        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
-        3600..86400 => format!("{} h", whole / 3600),
-        _ => format!("{} d", whole / 86400),
-    }
-}
-
-/// How long ago something was, in whole seconds.
-fn ago(seconds: u64) -> String {
-    if seconds < 60 { format!("{seconds} s ago") } else { format!("{} ago", time(seconds as f64)) }
-}
-
-/// A command as a shell takes it.
-#[must_use]
-pub fn shell(command: &[String]) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@,+%<>".contains(c);
-    let quote = |word: &String| match !word.is_empty() && word.chars().all(plain) {
-        true => word.clone(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
-    };
-    command.iter().map(quote).collect::<Vec<_>>().join(" ")
-}
-
-/// `a, b, c and 4 more`.
-fn names(names: &[&str], most: usize) -> String {
-    if names.len() <= most {
-        return names.join(", ");
-    }
-    format!("{} and {} more", names[..most].join(", "), names.len() - most)
-}
 
 /// The plan: every step, whom it is about, what it runs, and why.
 #[must_use]
@@ -196,7 +159,8 @@ fn verdict_of(outcomes: &[&Outcome], worst: &Verdict) -> String {
 }
 
 /// The command that runs again just what went wrong.
-fn rerun(plan: &Plan, outcome: &Outcome) -> String {
+#[must_use]
+pub fn rerun(plan: &Plan, outcome: &Outcome) -> String {
     let member = outcome.member.as_ref().map_or_else(String::new, |name| format!(":{name}"));
     let words = ["cargo", "xtask", "gate"].map(str::to_owned).into_iter().chain(plan.selection.iter().cloned());
     let step = shell(&[outcome.step.to_string()]);
@@ -205,7 +169,7 @@ fn rerun(plan: &Plan, outcome: &Outcome) -> String {
 
 /// What went wrong, so that it can be mended: check, member, file and line, and the command that runs just that.
 #[must_use]
-pub fn failures(plan: &Plan, record: &Record, logs: &str) -> String {
+pub fn failures(plan: &Plan, record: &Record, logs: &str, rerun: &dyn Fn(&Outcome) -> String) -> String {
     let mut text = String::new();
     let steps = plan.steps.iter().filter_map(|step| Some((&step.id, record.steps.get(&step.id)?)));
     for (step, told) in steps {
@@ -231,7 +195,7 @@ pub fn failures(plan: &Plan, record: &Record, logs: &str) -> String {
             let member = outcome.member.as_ref().map_or_else(String::new, |name| format!(":{name}"));
             let _written = writeln!(text, "\n{step}{member} {}", outcome.verdict);
             findings(&mut text, &own(outcome));
-            let _written = writeln!(text, "  rerun: {}", rerun(plan, outcome));
+            let _written = writeln!(text, "  rerun: {}", rerun(outcome));
         }
         let mut tail = told.tail.clone();
         let others = told.findings.iter().filter(|f| !named.iter().any(|o| o.member.is_none() || f.member == o.member));
@@ -245,9 +209,9 @@ pub fn failures(plan: &Plan, record: &Record, logs: &str) -> String {
             findings(&mut text, &others);
             text.push_str(&indented(&std::mem::take(&mut tail), MOST_LINES));
             let again = if let [one] = same.as_slice() {
-                rerun(plan, one)
+                rerun(one)
             } else {
-                rerun(plan, &Outcome { member: None, ..(*first).clone() })
+                rerun(&Outcome { member: None, ..(*first).clone() })
             };
             let _written = writeln!(text, "  rerun: {again}");
         }
@@ -279,27 +243,6 @@ fn findings(text: &mut String, findings: &[&Finding]) {
     if findings.len() > MOST_FINDINGS {
         let _written = writeln!(text, "  and {} more, in the log", findings.len() - MOST_FINDINGS);
     }
-}
-
-fn indented(text: &str, most: usize) -> String {
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    // Where it panicked stands above; the way there is in the log.
-    let (before, after) =
-        lines.split_at(lines.iter().position(|line| line.trim() == "stack backtrace:").unwrap_or(lines.len()));
-    let is_frame = |line: &&&str| {
-        let line = line.trim_start();
-        let number = line.split(':').next().unwrap_or_default();
-        line.starts_with("at ")
-            || line.starts_with("stack backtrace")
-            || (!number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
-            || line.starts_with("note: Some details are omitted")
-    };
-    let lines: Vec<&str> = before.iter().chain(after.iter().skip_while(is_frame)).copied().collect();
-    let mut shown: String = lines.iter().take(most).map(|line| format!("    {line}\n")).collect();
-    if lines.len() > most {
-        let _written = writeln!(shown, "    .. {} lines more, in the log", lines.len() - most);
-    }
-    shown
 }
 
 /// One line: the verdict on it all.

@@ -1,16 +1,16 @@
-//! `gate` while it runs: cargo's manner, a live line on a terminal, plain lines elsewhere, a heartbeat in CI.
+//! A verb while it runs: cargo's manner, a live line on a terminal, plain lines elsewhere, a heartbeat in CI.
 
 use std::collections::BTreeMap;
 use std::env;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use console::Style;
+use console::{Style, Term};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use supercargo_plan::plan::StepId;
 use supercargo_plan::verdict::Verdict;
 
-use super::time;
+use super::words::time;
 use crate::execute::event::Event;
 use crate::report::{is_terminal, say};
 
@@ -52,6 +52,8 @@ impl Voice {
 /// What is shown while it runs.
 pub struct Terminal {
     voice: Voice,
+    /// The verb, as the live line has it.
+    title: &'static str,
     started: Instant,
     state: Mutex<State>,
     bar: Option<ProgressBar>,
@@ -69,14 +71,14 @@ struct State {
 impl Terminal {
     /// A terminal, or what stands for one.
     #[must_use]
-    pub fn new(voice: Voice) -> Self {
+    pub fn new(voice: Voice, title: &'static str) -> Self {
         let bar = (voice.live && !voice.quiet).then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
             bar.set_style(ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
-        Self { voice, started: Instant::now(), state: Mutex::default(), bar }
+        Self { voice, title, started: Instant::now(), state: Mutex::default(), bar }
     }
 
     /// `   Verb text`, in cargo's manner.
@@ -102,6 +104,13 @@ impl Terminal {
     #[must_use]
     pub fn paint(&self, verdict: &Verdict, text: &str) -> String {
         self.style(Some(verdict)).apply_to(text).to_string()
+    }
+
+    /// Whether a line of `length` characters is broken in two where a person looks at it.
+    #[must_use]
+    pub fn breaks(&self, length: usize) -> bool {
+        let width = Term::stderr().size_checked().map(|(_, width)| usize::from(width));
+        self.voice.live && width.is_some_and(|width| width < length)
     }
 
     /// Says something above the live line.
@@ -170,7 +179,7 @@ impl Terminal {
         let all = time(self.started.elapsed().as_secs_f64());
         format!(
             "{} {}/{} in {all}: {running}",
-            self.style(None).apply_to(format!("{:>12}", "Gate")),
+            self.style(None).apply_to(format!("{:>12}", self.title)),
             state.done,
             state.total
         )

@@ -1,11 +1,11 @@
-//! What is kept below the target folder: entries in files that are whole or as good as not there.
+//! Results of steps: what passed, here or on another machine.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,36 +13,9 @@ use supercargo_artifact::digest::{Digest, Hasher};
 use supercargo_plan::plan::{StepId, Subject};
 use supercargo_plan::results::{self, Kept, Parts};
 
-/// How long a result is kept that nobody stores anew.
-const KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-
-/// A file's time may lie this far ahead, as on a network's disk; further ahead, it tells nothing.
-const AHEAD: Duration = Duration::from_secs(60);
-
-/// The bytes of an entry: the digest of what follows, then that.
-///
-/// # Errors
-/// When the disk does not take it. The entry that was there before stays whole.
-pub fn write_entry(path: &Path, text: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(path);
-    fs::create_dir_all(folder)?;
-    let mut file = tempfile::Builder::new().prefix(".").suffix(".tmp").tempfile_in(folder)?;
-    write!(file, "{}", Digest::of(text))?;
-    file.write_all(text)?;
-    file.persist(path)?;
-    Ok(())
-}
-
-/// What an entry holds; none where it is torn or foreign.
-///
-/// # Errors
-/// When there is none, or it cannot be read.
-pub fn read_entry(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let mut bytes = fs::read(path)?;
-    let whole =
-        bytes.split_at_checked(64).is_some_and(|(digest, text)| Digest::of(text).to_string().as_bytes() == digest);
-    Ok(whole.then(|| bytes.split_off(64)))
-}
+use super::envelope::{AHEAD, Opened, seal};
+use super::sharing::Sharing;
+use super::{Remote, entry, prune, read_entry, write_bytes, write_entry};
 
 /// The results of steps, below the target folder.
 pub struct Results {
@@ -51,14 +24,49 @@ pub struct Results {
     foreign: Mutex<BTreeSet<PathBuf>>,
     /// Why nothing can be kept.
     trouble: Mutex<Option<String>>,
+    /// Those of other machines.
+    sharing: Option<Sharing>,
 }
 
 impl Results {
-    /// The results below the target folder `target`.
+    /// The results below the target folder `target`, and those in the shared store.
     #[must_use]
-    pub fn below(target: &Path) -> Self {
+    pub fn below(target: &Path, remote: Option<Arc<Remote>>) -> Self {
         let folder = target.join("xtask").join("results");
-        Self { folder, foreign: Mutex::default(), trouble: Mutex::default() }
+        Self { folder, foreign: Mutex::default(), trouble: Mutex::default(), sharing: remote.map(Sharing::new) }
+    }
+
+    /// Fetches from the shared store what is not here under the keys `wanted`, or is older than the seconds beside one.
+    pub fn prefetch(&self, wanted: impl IntoIterator<Item = (Digest, Option<u64>)>) {
+        let Some(sharing) = &self.sharing else { return };
+        let is_here = |key: &Digest, most: Option<u64>| {
+            let fresh = |age| most.is_none_or(|most| age <= most);
+            self.withdrawn(key).exists() || self.kept(key).is_some_and(|(_, age)| fresh(age))
+        };
+        let missing = wanted.into_iter().filter(|(key, most)| !is_here(key, *most)).map(|(key, _)| key);
+        let missing: Vec<Digest> = missing.collect::<BTreeSet<_>>().into_iter().collect();
+        sharing.ask(&missing, &|key, opened: Opened<Kept>| {
+            // What was withdrawn is as good as none.
+            let text = opened.value.and_then(|kept| json(&kept).ok());
+            let path = self.folder.join(key.to_string());
+            if let Some(Err(error)) = text.map(|text| write_bytes(&path, &entry(&text), Some(opened.made))) {
+                self.unkept(&error);
+            }
+        });
+    }
+
+    /// Waits until what was kept is in the shared store too, but not for long.
+    pub fn finish(&self) {
+        self.sharing.iter().for_each(Sharing::finish);
+    }
+
+    /// The mark of a result that turned out to be wrong: the shared store's word on it is not taken again.
+    fn withdrawn(&self, key: &Digest) -> PathBuf {
+        self.folder.join(format!("not-{key}"))
+    }
+
+    fn unkept(&self, error: &io::Error) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
     }
 
     fn read<T: DeserializeOwned>(&self, path: &Path) -> Option<T> {
@@ -97,20 +105,32 @@ impl Results {
         self.folder.join(format!("last-{}", name.finish()))
     }
 
-    /// Keeps a result under the key made of `parts`.
+    /// Keeps a result under the key made of `parts`, and sends it to the shared store.
     pub fn keep(&self, kept: &Kept, parts: &Parts) {
-        let key = self.folder.join(results::key(parts).to_string());
-        let last = self.path_of_last(&kept.step, &kept.member);
-        let done = json(kept).and_then(|text| write_entry(&key, &text));
-        let done = done.and_then(|()| write_entry(&last, &json(parts)?));
+        let key = results::key(parts);
+        let done = json(kept).and_then(|text| write_entry(&self.folder.join(key.to_string()), &text));
         if let Err(error) = done {
-            *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+            self.unkept(&error);
+        }
+        self.remember(&kept.step, &kept.member, parts);
+        if let Some(sharing) = &self.sharing {
+            fs::remove_file(self.withdrawn(&key)).ok();
+            seal(&key, Some(kept)).into_iter().for_each(|entry| sharing.send(key, entry));
         }
     }
 
-    /// Forgets the result under `key`: it was wrong.
+    /// Remembers the parts of the key of the last good result of a subject.
+    pub fn remember(&self, step: &StepId, member: &Subject, parts: &Parts) {
+        let written = json(parts).and_then(|text| write_entry(&self.path_of_last(step, member), &text));
+        written.err().iter().for_each(|error| self.unkept(error));
+    }
+
+    /// Forgets the result under `key`: it was wrong. The shared store is told so, where it takes what is put there.
     pub fn forget(&self, key: &str) {
-        fs::remove_file(self.folder.join(key)).ok();
+        let known = fs::remove_file(self.folder.join(key)).is_ok();
+        let Some((sharing, key)) = self.sharing.as_ref().filter(|_| known).zip(Digest::parse(key)) else { return };
+        write_entry(&self.withdrawn(&key), b"").ok();
+        seal::<Kept>(&key, None).into_iter().for_each(|entry| sharing.send(key, entry));
     }
 
     /// What a person should know: once, however often it happened.
@@ -123,20 +143,13 @@ impl Results {
         let unkept = unkept.map(|why| {
             format!("results cannot be kept, so the next run repeats them: {why}; rm -r target/xtask/results")
         });
-        ignored.into_iter().chain(unkept).collect()
+        let shared = self.sharing.iter().flat_map(Sharing::notes);
+        ignored.into_iter().chain(unkept).chain(shared).collect()
     }
 
     /// Removes what is too old to be of use, and what killed runs left half written.
     pub fn prune(&self) {
-        let old = |file: &fs::DirEntry| {
-            let age = file.metadata().and_then(|file| file.modified()).ok().and_then(|time| time.elapsed().ok());
-            let torn = file.file_name().to_string_lossy().ends_with(".tmp");
-            age.is_some_and(|age| age > if torn { Duration::from_secs(3600) } else { KEPT_FOR })
-        };
-        let files = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        for file in files.filter(old) {
-            fs::remove_file(file.path()).ok();
-        }
+        prune(&self.folder, |_| false);
     }
 }
 
@@ -151,7 +164,7 @@ mod tests {
     #[test]
     fn what_is_torn_foreign_or_of_another_time_is_as_good_as_none() {
         let folder = tempfile::tempdir().unwrap();
-        let results = Results::below(folder.path());
+        let results = Results::below(folder.path(), None);
         let kept =
             Kept { key: String::new(), step: StepId::new("test", None), member: None, nothing: None, tests: Some(3) };
         let parts: Parts = [("a".to_owned(), "b".to_owned())].into();
@@ -170,7 +183,7 @@ mod tests {
         assert_eq!(results.notes().len(), 1);
         fs::write(&path, &whole).unwrap();
         let file = fs::File::options().write(true).open(&path).unwrap();
-        file.set_modified(SystemTime::now() + Duration::from_secs(3600)).unwrap();
+        file.set_modified(SystemTime::now() + std::time::Duration::from_secs(3600)).unwrap();
         assert_eq!(results.kept(&key), None);
     }
 
@@ -178,7 +191,7 @@ mod tests {
     fn a_disk_that_takes_nothing_is_told_once() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("xtask"), "a file where a folder should be").unwrap();
-        let results = Results::below(folder.path());
+        let results = Results::below(folder.path(), None);
         let kept =
             Kept { key: String::new(), step: StepId::new("test", None), member: None, nothing: None, tests: None };
         results.keep(&kept, &Parts::new());

@@ -1,0 +1,3 @@
+//! Formats against the tools that make and read them.
+
+mod programs;
