@@ -54,8 +54,7 @@ pub fn is_elf(target: &str) -> bool {
 }
 
 /// Whether programs for `target` are to need nothing of the system that they run on.
-#[must_use]
-pub fn is_static(target: &str) -> bool {
+fn is_static(target: &str) -> bool {
     target.contains("-musl")
 }
 

@@ -57,6 +57,9 @@ fn records_of_two_machines_come_to_one() {
     assert_eq!(merge(&sandbox, &[&one, &two, &one]).ends(0).record, merged.record);
     // Its own record is one too.
     assert_eq!(merge(&sandbox, &[&sandbox.path("target/xtask/build.json")]).ends(0).verdicts(), expected);
+    // What was merged is not built again.
+    let built = sandbox.build(&[]).ends(0).verdicts();
+    assert_eq!(built, expected.map(|verdict| verdict.replace("passed", "cached")));
     let lacking = merge(&sandbox, &[&one]).ends(1);
     lacking.says(&format!("no record has: app({OTHER}), other({OTHER})"));
 }
@@ -111,6 +114,7 @@ fn a_program_that_is_not_the_same_in_two_records_is_a_conflict() {
     let merged = merge(&sandbox, &[&one, &three]).ends(3);
     merged.says(&format!("app for {OWN} is not the same in"));
     merged.says("three/target/xtask/build.json");
+    assert!(!sandbox.path("target/xtask/store/keys").exists(), "what does not agree is under no key");
     let other = crate::build_sandbox::listed(&two.with_file_name("store/sha256")).remove(0);
     // What a record calls a program must be one for its target, whatever its digest.
     let lying = edited(&sandbox, &one, &|record| {

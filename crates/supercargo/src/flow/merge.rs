@@ -33,10 +33,11 @@ pub fn run(found: &Survey<'_>, (records, json): (&[PathBuf], bool), store: &Prog
         }
         agree(found, &record, &name)?;
         fetch(&record, path, &name, store, &folders)?;
-        store.adopt(&record);
         read.push((name, record));
     }
     let merged = built::merge(read)?;
+    // Records that do not agree leave no key behind.
+    store.adopt(&merged);
     let missing = complete(found, &merged);
     let notes = store.finish(&merged);
     write_record(&found.world.target, &merged)?;

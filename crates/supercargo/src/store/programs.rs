@@ -90,7 +90,7 @@ impl Programs {
         Digest::parse(key).iter().for_each(|key| self.keyed.forget(key));
     }
 
-    /// Keeps the programs of another machine's record, whose bytes are here, under their keys.
+    /// Keeps the programs of other machines' records, whose bytes are here, under their keys.
     pub fn adopt(&self, built: &Built) {
         for made in built.programs.iter().filter(|made| made.verdict.is_good()) {
             let (Some(key), Some(artifact)) = (&made.key, &made.artifact) else { continue };
