@@ -107,3 +107,26 @@ fn sha256(text: &str) -> String {
     let output = child.wait_with_output().unwrap();
     String::from_utf8_lossy(&output.stdout)[..64].to_owned()
 }
+
+#[test]
+fn what_is_not_the_same_twice_is_kept_no_longer() {
+    let sandbox = Sandbox::shipping(&[("app", "fn main() {\n    println!(\"{}\", env!(\"NOW\"));\n}\n")]);
+    let script = "fn main() {\n    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();\n    println!(\"cargo:rustc-env=NOW={}\", now.as_nanos());\n}\n";
+    sandbox.write("crates/app/build.rs", script);
+    sandbox.commit("script");
+    assert_eq!(sandbox.build(&[]).ends(0).app(), "passed");
+    assert_eq!(sandbox.build(&[]).ends(0).app(), "cached");
+    sandbox.build(&["--verify-reproducible"]).ends(1).says("two builds differ");
+    assert_eq!(sandbox.build(&[]).ends(0).app(), "passed");
+}
+
+#[test]
+fn no_older_program_passes_for_one_that_came_to_nothing() {
+    let sandbox = Sandbox::shipping(&[("app", &saying("a")), ("other", &saying("b"))]);
+    sandbox.build(&[]).ends(0);
+    assert_eq!(sandbox.names_seen().len(), 2);
+    sandbox.write("crates/app/src/main.rs", "fn main() {\n    nothing()\n}\n");
+    sandbox.build(&[]).ends(1);
+    let names = sandbox.names_seen();
+    assert!(names.len() == 1 && names[0].starts_with("other-0.1.0-"), "{names:?}");
+}

@@ -372,6 +372,12 @@ mod tests {
         let third = asked(Remote::new(&shared(&nginx.url, false, None), None));
         assert_eq!(third.blobs.get(&digest, Some(size)), None);
         assert!(third.remote.notes()[0].contains("1 entries"), "{:?}", third.remote.notes());
+        // Who may write puts it right again once it is made.
+        let fourth = asked(Remote::new(&shared(&nginx.url, true, None), None));
+        assert_eq!(fourth.blobs.get(&digest, Some(size)), None);
+        fourth.blobs.put_bytes(&program).unwrap();
+        fourth.keyed.put(&key, &"value".to_owned(), &[("app", digest, size)], &fourth.blobs).unwrap();
+        assert_eq!(std::fs::read(nginx.file("cas", &digest.to_string())).unwrap(), program);
         // From here on, it is here.
         drop(nginx);
         assert_eq!(other.keyed.get::<String>(&key, &other.blobs).as_deref(), Some("value"));
